@@ -1,0 +1,1 @@
+"""Errors, pictures, results and the table of the 385 manipulation classes."""
