@@ -1,0 +1,166 @@
+"""From a path to a picture or a mask: bounded, read once, and one sentence if it cannot be read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, JpegImagePlugin
+
+from doctored.core.decoding import decode_upright, open_picture, pillow_limit_lifted, stored_bit_depth
+from doctored.core.errors import ConfigError, DoctoredError, ImageReadError, ShapeError
+from doctored.core.image_formats import CAMERA_RAW, recognise, webp_size_wh
+from doctored.core.jpeg_facts import JpegFacts
+from doctored.core.picture import Picture
+
+
+def read_image(
+    path: str | os.PathLike[str], *, max_megapixels: float = 400, max_megabytes: float = 500
+) -> Picture:
+    """Read a picture file as it was stored: upright RGB pixels, no colour management, no blending.
+
+    JPEG, PNG, WebP, AVIF, TIFF, BMP and GIF, and HEIC with the extra `heif`. Grey becomes RGB, a palette is
+    looked up, alpha is dropped (what lies under transparent pixels shows; only TIFF files with premultiplied
+    alpha have it divided out), CMYK is converted without its profile and read as inverted in JPEG files, as
+    Adobe writes them. Of several pictures or frames the first is read. An EXIF block that cannot be parsed
+    counts as no orientation. The file is read into memory once, so pixels and hash belong together.
+
+    Grey of more than 8 bits is scaled to 0..255 and rounded. Of deep RGB pixels only the high byte is known to
+    Pillow, so these are cut off instead, which differs by at most 1.
+
+    Args:
+        path: The file.
+        max_megapixels: Largest accepted picture in millions of pixels, checked before any is decoded.
+        max_megabytes: Largest accepted file in millions of bytes, checked before it is read.
+
+    Raises:
+        ImageReadError: The file is missing, too large, damaged, cut off, or of a kind that is not read.
+        MissingExtraError: It is a HEIC file and the package that decodes those is not installed.
+        ConfigError: A limit is not positive.
+    """
+    for limit, value in (("max_megapixels", max_megapixels), ("max_megabytes", max_megabytes)):
+        if not value > 0:
+            raise ConfigError(f"{limit} must be a positive number, got {value}")
+    name = os.fsdecode(path)
+    data = _read_bytes(name, max_megabytes)
+    image_format, description = recognise(data, Path(name).suffix.lower())
+    if image_format is None:
+        raw = description == CAMERA_RAW
+        advice = (
+            "convert it to TIFF or JPEG first"
+            if raw
+            else "give a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or HEIC"
+        )
+        raise ImageReadError(f"{name} is {description}, not a picture that can be read; {advice}")
+    try:
+        return _decode(name, data, image_format, max_megapixels)
+    except DoctoredError:
+        raise
+    except MemoryError as error:
+        raise ImageReadError(
+            f"{name} does not fit into memory; close other programs, or lower --max-mp to skip such pictures"
+        ) from error
+    except Exception as error:  # decoders raise nearly everything on damaged files
+        detail = " ".join(str(error).split())[:120] or type(error).__name__
+        raise ImageReadError(
+            f"{name} looks like {image_format} but is damaged, cut off or of a rare variant ({detail}); "
+            "get a complete copy, or save it as PNG first"
+        ) from error
+
+
+def _read_bytes(name: str, max_megabytes: float) -> bytes:
+    try:
+        status = os.stat(name)
+        if stat.S_ISDIR(status.st_mode):
+            raise ImageReadError(f"{name} is a folder, not a picture; name the files in it")
+        if not stat.S_ISREG(status.st_mode):
+            # Opening a pipe would wait for a writer, and a device may never end.
+            raise ImageReadError(f"{name} is a device or pipe, not a file; save the picture to disk first")
+        if status.st_size > max_megabytes * 1e6:
+            raise ImageReadError(
+                f"{name} has {status.st_size / 1e6:.4g} MB, more than the limit of {max_megabytes:g} MB; "
+                "raise it with --max-mb if you trust the file"
+            )
+        with open(name, "rb") as file:
+            data = file.read(status.st_size + 1)  # one more, to notice a file that is still being written
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImageReadError(
+            f"{name} cannot be opened ({reason}); check the path and its permissions"
+        ) from error
+    if not data:
+        raise ImageReadError(f"{name} is empty (0 bytes), not a picture; get a complete copy of it")
+    if len(data) != status.st_size:
+        raise ImageReadError(f"{name} changed while it was read; try again once it is complete")
+    return data
+
+
+def _decode(name: str, data: bytes, image_format: str, max_megapixels: float) -> Picture:
+    if image_format == "WEBP":
+        _check_megapixels(name, webp_size_wh(data), max_megapixels)  # opening it already reserves the memory
+    with pillow_limit_lifted(), open_picture(name, data, image_format) as image:
+        _check_megapixels(name, image.size, max_megapixels)
+        mode, bit_depth = image.mode, stored_bit_depth(image, data)
+        jpeg = JpegFacts.from_header(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None
+        pixels, orientation, stored_size_hw = decode_upright(name, image, bit_depth)
+        icc_profile = image.info.get("icc_profile")
+    return Picture(
+        pixels=pixels,
+        path=name,
+        format=image_format,
+        stored_size_hw=stored_size_hw,
+        orientation=orientation,
+        bit_depth=bit_depth,
+        mode=mode,
+        icc_profile=icc_profile if isinstance(icc_profile, bytes) else None,
+        jpeg=jpeg,
+        sha256=hashlib.sha256(data).hexdigest(),
+        file_bytes=len(data),
+    )
+
+
+def _check_megapixels(name: str, size_wh: tuple[int, int], max_megapixels: float) -> None:
+    width, height = size_wh
+    if width * height > max_megapixels * 1e6:
+        raise ImageReadError(
+            f"{name} is {width} x {height} pixels ({width * height / 1e6:.1f} megapixels), more than the "
+            f"limit of {max_megapixels:g}; raise it with --max-mp if you trust the file"
+        )
+
+
+def read_mask(
+    path: str | os.PathLike[str],
+    size_hw: tuple[int, int] | None = None,
+    *,
+    max_megapixels: float = 400,
+    max_megabytes: float = 500,
+) -> npt.NDArray[np.bool_]:
+    """Read a ground-truth mask: True where the picture was manipulated.
+
+    The file is read as `read_image` reads it, turned to grey, and pixels above 127 are True. A mask with
+    other labels (0 and 1, or white for authentic) must be converted by the reader of its dataset.
+
+    Args:
+        path: The mask file.
+        size_hw: Height and width of the picture it belongs to; not checked if None.
+        max_megapixels: As for `read_image`.
+        max_megabytes: As for `read_image`.
+
+    Returns:
+        (H, W) bool.
+
+    Raises:
+        ShapeError: The mask's size is not size_hw.
+        ImageReadError: As for `read_image`, and so are the other errors.
+    """
+    picture = read_image(path, max_megapixels=max_megapixels, max_megabytes=max_megabytes)
+    if size_hw is not None and picture.size_hw != tuple(size_hw):
+        raise ShapeError(
+            f"the mask {picture.path} is {picture.size_hw} (height, width) but its picture is "
+            f"{tuple(size_hw)}; pair it with the picture it was drawn for"
+        )
+    return np.asarray(Image.fromarray(picture.pixels).convert("L")) > 127
