@@ -1,0 +1,83 @@
+"""The head that names manipulations: image manipulation classification (IMC) on the trace features."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from doctored.core.imc_classes import IMC_CLASSES, IMC_LEVELS, level_groups
+from doctored.models.mantranet.settings import ManTraNetSettings
+
+_FEATURE_SCALE = 16.0
+
+
+class IMCHead(nn.Module):
+    """One linear layer from the mean trace feature of a region to the 385 manipulation classes.
+
+    Averaging features and averaging logits is the same for a linear layer, and the former is cheaper.
+
+    Shapes:
+        region_features: (N, feature_channels), the mean of unit features over each region.
+        result: (N, 385) logits in canonical class order.
+
+    Differs: the release holds no such head, so its form is ours. The features have norm 1, so they are scaled
+        by 16: without it the softmax could never become sharp.
+    """
+
+    def __init__(self, settings: ManTraNetSettings) -> None:
+        super().__init__()
+        self.linear = nn.Linear(settings.feature_channels, len(IMC_CLASSES))
+
+    def forward(self, region_features: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(region_features.device.type, enabled=False):
+            return self.linear(region_features.float() * _FEATURE_SCALE)
+
+
+def pool_regions(features: torch.Tensor, regions: torch.Tensor, region_count: int) -> torch.Tensor:
+    """Mean feature of each region of each crop.
+
+    Args:
+        features: (B, C, H, W).
+        regions: (B, H, W), int64: 0..region_count - 1, or -1 for pixels that belong to none.
+        region_count: R, regions per crop.
+
+    Returns:
+        (B * R, C), crop by crop.
+    """
+    members = F.one_hot(regions + 1, region_count + 1)[..., 1:].to(features.dtype)  # (B, H, W, R)
+    with torch.autocast(features.device.type, enabled=False):
+        sums = torch.einsum("bchw,bhwr->brc", features, members)
+    counts = members.sum(dim=(1, 2)).clamp_min(1).unsqueeze(-1)
+    return (sums / counts).flatten(0, 1)
+
+
+def level_log_probabilities(logits: torch.Tensor) -> dict[int, torch.Tensor]:
+    """Log-probabilities at each level of the class hierarchy: the marginals of the 385-way softmax.
+
+    Returns:
+        For each level of 7, 25, 49, 96, 185 and 385 groups, a tensor (N, level).
+    """
+    fine = F.log_softmax(logits, dim=1)
+    levels = {}
+    for level in IMC_LEVELS:
+        groups = torch.as_tensor(level_groups(level), device=logits.device)
+        # A log-sum-exp within each group, shifted by the group's own maximum: shifted by the sample's, a group
+        # far below it would round to zero, and a confident mistake could not be learned from.
+        peaks = torch.full((len(fine), level), -torch.inf, device=logits.device)
+        peaks = peaks.scatter_reduce(1, groups.expand_as(fine), fine.detach(), "amax")
+        sums = torch.zeros_like(peaks).index_add(1, groups, (fine - peaks[:, groups]).exp())
+        levels[level] = sums.log() + peaks
+    return levels
+
+
+def imc_loss(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy summed over the six levels, a scalar: coarse families are learned from the first step.
+
+    Args:
+        logits: (N, 385).
+        classes: (N,), int64, canonical class indices.
+    """
+    losses = []
+    for level, log_probabilities in level_log_probabilities(logits).items():
+        targets = torch.as_tensor(level_groups(level), device=logits.device)[classes]
+        losses.append(F.nll_loss(log_probabilities, targets))
+    return torch.stack(losses).sum()
