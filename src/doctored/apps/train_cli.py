@@ -1,0 +1,206 @@
+"""`doctored train`: both stages of ManTra-Net from any folder of photographs."""
+
+import csv
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from doctored.core.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from doctored.train.loop import Progress, Task
+    from doctored.train.settings import ImcSettings, LoopSettings, MantranetSettings
+
+    S = TypeVar("S", ImcSettings, MantranetSettings)
+
+train_app = typer.Typer(
+    no_args_is_help=True, help="Train the networks on your own photographs.", rich_markup_mode=None
+)
+
+Photos = Annotated[
+    Path, typer.Argument(help="Folder of photographs without manipulation.", show_default=False)
+]
+Output = Annotated[Path, typer.Option("--output", help="Folder of the run.", show_default=False)]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")]
+Preset = Annotated[str, typer.Option(help="'paper', or 'cpu' for a few CPU cores.")]
+Start = Annotated[
+    Path | None, typer.Option("--start", help="A run, or a safetensors file, whose weights to start from.")
+]
+Split = Annotated[
+    Path | None,
+    typer.Option(
+        "--split",
+        help="CSV with columns file and role: learn from 'train', check on 'test', use no other. "
+        "Without it, a tenth of the photographs is held out by camera, source or name.",
+    ),
+]
+Steps = Annotated[
+    int | None, typer.Option("--steps", help="Optimiser steps in all, instead of the preset's.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of the start weights and all samples.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Any other setting, such as batch_size=8; may be repeated."
+    ),
+]
+
+
+@train_app.command()
+def imc(
+    photos: Photos,
+    output: Output,
+    resume: Resume = False,
+    preset: Preset = "paper",
+    start: Start = None,
+    split: Split = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    settings: Settings = None,
+) -> None:
+    """Stage one: teach the trace extractor to tell 385 manipulations apart.
+
+    \b
+        doctored train imc photos --output runs/imc --preset cpu
+        doctored train imc photos --output runs/imc --preset cpu --resume
+    """
+    from doctored.train.imc import ImcTask
+    from doctored.train.settings import ImcSettings
+
+    chosen = _settings(ImcSettings, preset, steps, seed, settings)
+    learn, held_out, source = _photographs(photos, split, min_side_px=chosen.work_px)
+    task = ImcTask(chosen, learn, held_out, _start_weights(start), source | {"start": _name(start)})
+    _run(task, chosen, output, resume, device)
+
+
+@train_app.command()
+def mantranet(
+    photos: Photos,
+    output: Output,
+    resume: Resume = False,
+    preset: Preset = "paper",
+    start: Start = None,
+    split: Split = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    settings: Settings = None,
+) -> None:
+    """Stage two: teach the anomaly detector to find forgeries made on the fly.
+
+    \b
+        doctored train mantranet photos --start runs/imc --output runs/mantranet --preset cpu
+        doctored train mantranet photos --output runs/mantranet --preset cpu --resume
+    """
+    from doctored.train.mantranet import MantranetTask
+    from doctored.train.settings import MantranetSettings
+
+    chosen = _settings(MantranetSettings, preset, steps, seed, settings)
+    learn, held_out, source = _photographs(photos, split, min_side_px=chosen.crop_px)
+    task = MantranetTask(chosen, learn, held_out, _start_weights(start), source | {"start": _name(start)})
+    _run(task, chosen, output, resume, device)
+
+
+def _settings(
+    kind: "type[S]", preset: str, steps: int | None, seed: int | None, assignments: list[str] | None
+) -> "S":
+    """A preset with the user's changes, each converted to the type of the setting it replaces."""
+    presets = {"paper": kind.paper, "cpu": kind.cpu}
+    if preset not in presets:
+        raise ConfigError(f"--preset is {preset!r}; choose {' or '.join(presets)}")
+    chosen = presets[preset]()
+    changes: dict[str, Any] = {}
+    for assignment in assignments or []:
+        name, equals, text = assignment.partition("=")
+        if not equals or name not in chosen.to_json():
+            raise ConfigError(
+                f"--set got {assignment!r}; give NAME=VALUE with one of {', '.join(chosen.to_json())}"
+            )
+        wanted = type(getattr(chosen, name))
+        try:
+            changes[name] = wanted(text)
+        except ValueError as error:
+            raise ConfigError(
+                f"--set {name} needs a value of type {wanted.__name__}; got {text!r}"
+            ) from error
+    changes |= {name: value for name, value in (("steps", steps), ("seed", seed)) if value is not None}
+    return dataclasses.replace(chosen, **changes)
+
+
+def _photographs(
+    folder: Path, split: Path | None, min_side_px: int
+) -> tuple[list["NDArray[np.uint8]"], list["NDArray[np.uint8]"], dict[str, Any]]:
+    """Pixels to learn from, pixels to check on, and what the run's description says of them."""
+    from doctored.data.photographs import list_photographs, read_photographs, split_photographs, with_role
+
+    photographs = list_photographs(folder)
+    if split is None:
+        learn, held_out = split_photographs(photographs)
+    else:
+        roles = _roles(split)
+        learn, held_out = with_role(photographs, roles, "train"), with_role(photographs, roles, "test")
+    pixels = []
+    for chosen in (learn, held_out):
+        arrays, skipped = read_photographs(chosen, min_side_px=min_side_px)
+        for skip in skipped:
+            print(f"skipped: {skip.reason}", file=sys.stderr)
+        pixels.append(list(arrays.values()))
+    sources = sorted({photograph.source or "not named" for photograph in learn})
+    counts = {"photographs": len(pixels[0]), "held_out_photographs": len(pixels[1]), "sources": sources}
+    return pixels[0], pixels[1], counts
+
+
+def _roles(split: Path) -> dict[str, str]:
+    try:
+        with split.open(encoding="utf-8", newline="") as lines:
+            return {row["file"]: row["role"] for row in csv.DictReader(lines)}
+    except (OSError, KeyError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{split} is no CSV file with the columns file and role ({error}); check --split"
+        ) from error
+
+
+def _start_weights(start: Path | None) -> "dict[str, torch.Tensor] | None":
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if start is None:
+        return None
+    path = start / "weights.safetensors" if start.is_dir() else start
+    try:
+        return {name: tensor.float() for name, tensor in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(
+            f"--start found no readable weights in {path} ({error}); give a run or its file"
+        ) from error
+
+
+def _name(start: Path | None) -> str | None:
+    return None if start is None else start.name
+
+
+def _run(task: "Task", settings: "LoopSettings", output: Path, resume: bool, device: str) -> None:
+    from doctored.train.loop import train
+
+    train(task, settings, output, resume=resume, accelerator=device, on_progress=_print_progress)
+
+
+def _print_progress(progress: "Progress") -> None:
+    hours, seconds = divmod(int(progress.seconds_left), 3600)
+    figures = "  ".join(f"{name} {value:.3f}" for name, value in progress.figures.items())
+    print(
+        f"step {progress.step}/{progress.steps}  {progress.samples_per_second:.1f} samples/s  "
+        f"{hours}:{seconds // 60:02d} h left  {figures}",
+        file=sys.stderr,
+    )

@@ -1,0 +1,172 @@
+"""Settings of the training tasks: frozen, checked at construction, saved with every run."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
+
+from doctored.core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """What every task's training loop needs.
+
+    Attributes:
+        steps: Optimiser steps in all.
+        batch_size: Pictures per step.
+        learning_rate: Of AdamW, after the warm-up.
+        final_rate_share: The cosine schedule ends at this share of the learning rate; 1 keeps it constant.
+        warmup_steps: Steps over which the rate rises linearly from 0.
+        weight_decay: Of AdamW.
+        clip_norm: Gradients are scaled down to this L2 norm.
+        ema_decay: Of the moving average of the weights; the average is what gets evaluated and exported.
+        precision: "bf16" runs the 3 x 3 convolutions in bfloat16; the first layer and everything from the
+            adaptation to the Z scores stay in float32 either way.
+        checkpoint_minutes: Time between checkpoints.
+        log_steps: Steps between two lines of the log.
+        workers: Processes that make training pictures.
+        seed: Of the start weights and of every picture.
+    """
+
+    steps: int = 100_000
+    batch_size: int = 32
+    learning_rate: float = 1e-4
+    final_rate_share: float = 1.0
+    warmup_steps: int = 1000
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+    ema_decay: float = 0.999
+    precision: Literal["bf16", "fp32"] = "fp32"
+    checkpoint_minutes: float = 5.0
+    log_steps: int = 20
+    workers: int = 2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "learning_rate", "clip_norm", "checkpoint_minutes", "log_steps"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(
+                    f"the training setting {name} is {getattr(self, name)}; it needs to be above 0"
+                )
+        for name in ("warmup_steps", "weight_decay", "workers", "seed"):
+            if getattr(self, name) < 0:
+                raise ConfigError(
+                    f"the training setting {name} is {getattr(self, name)}; it cannot be below 0"
+                )
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError(
+                f"the training setting ema_decay is {self.ema_decay}; it lies in 0..1, 1 excluded"
+            )
+        if not 0 <= self.final_rate_share <= 1:
+            raise ConfigError(
+                f"the training setting final_rate_share is {self.final_rate_share}; it lies in 0..1"
+            )
+        if self.precision not in ("bf16", "fp32"):
+            raise ConfigError(
+                f"the training setting precision is {self.precision!r}; choose 'bf16' or 'fp32'"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        """Settings as `to_json` saved them.
+
+        Raises:
+            ConfigError: A key that these settings do not have.
+        """
+        unknown = sorted(set(saved) - {field.name for field in fields(cls)})
+        if unknown:
+            raise ConfigError(
+                f"{cls.__name__} has no setting {', '.join(unknown)}; remove it or check the spelling"
+            )
+        return cls(**saved)
+
+
+@dataclass(frozen=True)
+class ImcSettings(LoopSettings):
+    """Image manipulation classification: which of 385 manipulations a region has been through.
+
+    Attributes:
+        crop_px: Side of a training crop.
+        work_px: Side of the patch that is manipulated and then cropped, so that no crop shows the manipulation's
+            own border effects.
+        regions: 1, or 4 for four differently manipulated quarters per crop: four labels for one crop's cost.
+        held_out_crops: Crops from held-out photographs on which every checkpoint reports its accuracy.
+    """
+
+    crop_px: int = 128
+    work_px: int = 256
+    regions: int = 1
+    held_out_crops: int = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.regions not in (1, 4):
+            raise ConfigError(f"the training setting regions is {self.regions}; choose 1 or 4")
+        if not 32 <= self.crop_px <= self.work_px:
+            raise ConfigError(
+                f"crop_px is {self.crop_px} and work_px {self.work_px}; a crop has 32 px or more and fits in the patch"
+            )
+
+    @classmethod
+    def paper(cls) -> Self:
+        """The published recipe: Adam at 1e-4 on 128 px crops of 256 px patches, batches of 32."""
+        return cls()
+
+    @classmethod
+    def cpu(cls) -> Self:
+        """Tuned for a few CPU cores: small crops, small batches, four labels a crop, a higher rate."""
+        return cls(
+            batch_size=4,
+            crop_px=64,
+            work_px=96,
+            regions=4,
+            learning_rate=4e-4,
+            warmup_steps=200,
+            weight_decay=1e-4,
+            precision="bf16",
+            workers=1,
+        )
+
+
+@dataclass(frozen=True)
+class MantranetSettings(LoopSettings):
+    """ManTra-Net end to end on forgeries made on the fly.
+
+    Attributes:
+        crop_px: Side of a training crop; the anomaly detector sees 77 px around a pixel and the whole crop.
+        extractor: "frozen" trains the anomaly detector alone, "low_rate" also the later half of the extractor
+            (from the second layer of block 4) at a tenth of the learning rate, "full" everything at one rate.
+    """
+
+    crop_px: int = 224
+    extractor: Literal["frozen", "low_rate", "full"] = "low_rate"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.extractor not in ("frozen", "low_rate", "full"):
+            raise ConfigError(
+                f"the training setting extractor is {self.extractor!r}; choose 'frozen', 'low_rate' or 'full'"
+            )
+        if self.crop_px < 64:
+            raise ConfigError(f"crop_px is {self.crop_px}; anomalies need surroundings, so give 64 or more")
+
+    @classmethod
+    def paper(cls) -> Self:
+        """The published recipe: Adam at 1e-4 on 224 px crops."""
+        return cls()
+
+    @classmethod
+    def cpu(cls) -> Self:
+        """Tuned for a few CPU cores: the anomaly detector alone, two crops a step, a higher rate."""
+        return cls(
+            batch_size=2,
+            crop_px=192,
+            extractor="frozen",
+            learning_rate=1e-3,
+            warmup_steps=100,
+            weight_decay=1e-4,
+            precision="bf16",
+            workers=1,
+        )

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from doctored.core.errors import DataError
+from doctored.core.imc_classes import IMC_CLASSES
+from doctored.data.imc_patches import ImcPatches
+from doctored.synth.imc385 import apply_manipulation
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+
+
+def symmetries(photo):
+    for turned in (photo, photo.transpose(1, 0, 2)):
+        for y in (1, -1):
+            for x in (1, -1):
+                yield np.ascontiguousarray(turned[::y, ::x])
+
+
+def test_each_region_shows_the_manipulation_that_its_label_names(photo):
+    patches = ImcPatches([photo], crop_px=32, work_px=48, regions=4, seed=0)
+    checked = 0
+    for number in range(12):
+        crop, regions, classes = patches[number]
+        assert set(np.unique(regions)) == {0, 1, 2, 3}
+        for region, index in enumerate(classes):
+            if IMC_CLASSES[index].family == "noise" or IMC_CLASSES[index].type == "JPEGDoubleCompress":
+                continue  # these draw from the generator, so they cannot be made again from outside
+            here = regions == region
+            matches = [
+                np.array_equal(done[top : top + 32, left : left + 32][here], crop[here])
+                for done in (apply_manipulation(view, int(index), None) for view in symmetries(photo))
+                for top in range(17)
+                for left in range(17)
+            ]
+            assert any(matches), IMC_CLASSES[index].label
+            checked += 1
+    assert checked > 20
+
+
+def test_a_number_always_gives_the_same_sample(photo):
+    first = ImcPatches([photo], crop_px=32, work_px=48, regions=1, seed=3)
+    second = ImcPatches([photo], crop_px=32, work_px=48, regions=1, seed=3)
+    second[5]
+    for a, b in zip(first[9], second[9], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(first[9][0], first[10][0])
+
+
+def test_classes_are_drawn_uniformly(photo):
+    patches = ImcPatches([photo], crop_px=32, work_px=32, regions=4, seed=0)
+    drawn = np.concatenate([patches[n][2] for n in range(400)])
+    families = np.array([IMC_CLASSES[index].family for index in drawn])
+    # 96 of 385 classes are compression, 15 contrast; three standard deviations of 1,600 draws.
+    assert abs((families == "compression").mean() - 96 / 385) < 0.033
+    assert abs((families == "contrast").mean() - 15 / 385) < 0.015
+
+
+def test_small_photographs_are_refused_when_none_is_left(photo):
+    with pytest.raises(DataError, match="none of the 1 photographs is 96 px"):
+        ImcPatches([photo], crop_px=64, work_px=96, regions=1, seed=0)

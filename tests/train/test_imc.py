@@ -1,0 +1,34 @@
+import numpy as np
+import torch
+
+from doctored.core.imc_classes import IMC_CLASSES
+from doctored.train.imc import accuracies
+
+
+def test_accuracies_count_families_types_and_classes_apart():
+    box = [c.index for c in IMC_CLASSES if c.type == "BoxBlur"]
+    gaussian = next(c.index for c in IMC_CLASSES if c.type == "GaussianBlur")
+    noise = next(c.index for c in IMC_CLASSES if c.family == "noise")
+    truth = torch.tensor([box[0], box[0], box[0], box[0]])
+    guesses = [box[0], box[1], gaussian, noise]  # right; right type; right family; all wrong
+    logits = torch.full((4, len(IMC_CLASSES)), -20.0)
+    logits[range(4), guesses] = 20.0
+    figures = accuracies(logits, truth)
+    assert figures["class_accuracy"] == 0.25
+    assert figures["type_accuracy"] == 0.5
+    assert figures["family_accuracy"] == 0.75
+
+
+def test_held_out_questions_are_the_same_every_time(imc_task):
+    first, _ = imc_task(seed=1)
+    second, _ = imc_task(seed=2)
+    for a, b in zip(first.held_out_samples[3], second.held_out_samples[3], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_seed_gives_the_same_start_weights(imc_task):
+    first, _ = imc_task(seed=5)
+    torch.rand(7)
+    second, _ = imc_task(seed=5)
+    for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True):
+        assert torch.equal(a, b)
