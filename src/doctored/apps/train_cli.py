@@ -1,6 +1,5 @@
 """`doctored train`: both stages of ManTra-Net from any folder of photographs."""
 
-import csv
 import dataclasses
 import sys
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from doctored.core.errors import ConfigError, DataError
+from doctored.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -142,13 +141,19 @@ def _photographs(
     folder: Path, split: Path | None, min_side_px: int
 ) -> tuple[list["NDArray[np.uint8]"], list["NDArray[np.uint8]"], dict[str, Any]]:
     """Pixels to learn from, pixels to check on, and what the run's description says of them."""
-    from doctored.data.photographs import list_photographs, read_photographs, split_photographs, with_role
+    from doctored.data.photographs import (
+        list_photographs,
+        read_photographs,
+        read_split,
+        split_photographs,
+        with_role,
+    )
 
     photographs = list_photographs(folder)
     if split is None:
         learn, held_out = split_photographs(photographs)
     else:
-        roles = _roles(split)
+        roles = read_split(split)
         learn, held_out = with_role(photographs, roles, "train"), with_role(photographs, roles, "test")
     pixels = []
     for chosen in (learn, held_out):
@@ -159,16 +164,6 @@ def _photographs(
     sources = sorted({photograph.source or "not named" for photograph in learn})
     counts = {"photographs": len(pixels[0]), "held_out_photographs": len(pixels[1]), "sources": sources}
     return pixels[0], pixels[1], counts
-
-
-def _roles(split: Path) -> dict[str, str]:
-    try:
-        with split.open(encoding="utf-8", newline="") as lines:
-            return {row["file"]: row["role"] for row in csv.DictReader(lines)}
-    except (OSError, KeyError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{split} is no CSV file with the columns file and role ({error}); check --split"
-        ) from error
 
 
 def _start_weights(start: Path | None) -> "dict[str, torch.Tensor] | None":
