@@ -97,10 +97,9 @@ JPEG = JpegFacts(((1,) * 64, (2,) * 64), ((2, 2), (1, 1)), "4:2:0", False)
         make_inspection(picture=make_facts(format="JPEG", jpeg=JPEG), regions=(), witnesses=()).to_json(
             path="a.jpg"
         ),
-        make_inspection(witnesses=(WitnessFinding("ela", None, 0.0, make_map()),)).to_json(path="a.jpg"),
         failed_json("missing.jpg", "missing.jpg cannot be opened."),
     ],
-    ids=["no calibration", "calibrated", "JPEG", "no weights", "failed"],
+    ids=["no calibration", "calibrated", "JPEG", "failed"],
 )
 def test_every_result_has_all_keys_and_fits_the_published_schema(result):
     assert tuple(result) == JSON_KEYS

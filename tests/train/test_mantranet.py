@@ -119,3 +119,8 @@ def test_the_source_of_a_copy_move_is_ignored(mantranet_task):
         if ignore.any():
             return
     pytest.fail("no copy-move among 60 samples")
+
+
+def test_it_learns_from_the_chosen_kinds_only(mantranet_task):
+    task, _ = mantranet_task(kinds=("authentic",))
+    assert not any(task.samples[number][1].any() for number in range(20))

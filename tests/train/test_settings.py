@@ -43,3 +43,11 @@ def test_the_paper_presets_follow_the_published_recipe():
         assert settings.learning_rate == 1e-4
         assert settings.batch_size == 32
     assert MantranetSettings.paper().crop_px == 224
+
+
+def test_kinds_of_forgery_are_checked_by_name():
+    assert MantranetSettings(kinds=("splicing",)).kinds == ("splicing",)
+    with pytest.raises(ConfigError, match="montage"):
+        MantranetSettings(kinds=("montage",))
+    with pytest.raises(ConfigError, match="kinds"):
+        MantranetSettings(kinds=())

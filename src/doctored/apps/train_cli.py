@@ -47,6 +47,10 @@ Steps = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of the start weights and all samples.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option("--kind", help="Learn from this kind of forgery only; may be repeated."),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -94,6 +98,7 @@ def mantranet(
     steps: Steps = None,
     seed: Seed = None,
     device: Device = "auto",
+    kind: Kinds = None,
     settings: Settings = None,
 ) -> None:
     """Stage two: teach the anomaly detector to find forgeries made on the fly.
@@ -106,6 +111,8 @@ def mantranet(
     from doctored.train.settings import MantranetSettings
 
     chosen = _settings(MantranetSettings, preset, steps, seed, settings)
+    if kind:
+        chosen = dataclasses.replace(chosen, kinds=tuple(kind))
     learn, held_out, source = _photographs(photos, split, min_side_px=chosen.crop_px)
     task = MantranetTask(chosen, learn, held_out, _start_weights(start), source | {"start": _name(start)})
     _run(task, chosen, output, resume, device)

@@ -42,4 +42,6 @@ class MissingExtraError(DoctoredError):
     """
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs packages that are not installed; run: pip install 'doctored[{extra}]'")
+        super().__init__(
+            f"{what} needs packages that are not installed; run: pip install 'doctored[{extra}]'"
+        )

@@ -154,7 +154,7 @@ class WitnessFinding:
 
     Args:
         name: Catalogue name of the model, for instance "mantranet".
-        sha256: Of the model's weights, lower-case hexadecimal; None for a model without weights.
+        sha256: Of the model's weights, lower-case hexadecimal; of its code for a model without weights.
         raw_score: The model's own score of the whole picture, not calibrated; higher is more likely
             manipulated.
         localization_map: (H, W) float32 in [0, 1], at the size of the picture.
@@ -166,7 +166,7 @@ class WitnessFinding:
     """
 
     name: str
-    sha256: str | None
+    sha256: str
     raw_score: float
     localization_map: NDArray[np.float32]
     regions: tuple[Region, ...] = ()

@@ -1,5 +1,7 @@
 """A convolutional LSTM over a short sequence of maps."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -49,11 +51,15 @@ class ConvLSTM2d(nn.Module):
         Raises:
             ShapeError: the sequence has no steps.
         """
+        return self.last_state(sequence.unbind(1))
+
+    def last_state(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The same for T separate maps (B, in_channels, H, W)."""
         hidden: torch.Tensor | None = None
         cell: torch.Tensor | None = None
-        for maps in sequence.unbind(1):
+        for step in maps:
             # The state starts at zero, so the first step has no recurrent part and nothing to forget.
-            gates = self.input_conv(maps)
+            gates = self.input_conv(step)
             if hidden is not None:
                 gates = gates + self.recurrent_conv(hidden)
             i, f, g, o = gates.float().split(self.hidden_channels, dim=1)

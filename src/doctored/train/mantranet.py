@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from doctored.data.forgery_stream import ForgeryStream
+from doctored.data.forgery_stream import DEFAULT_SHARES, ForgeryStream
 from doctored.models.mantranet.mantranet import ManTraNet
 from doctored.models.mantranet.settings import ManTraNetSettings
 from doctored.train.loop import batches
@@ -116,7 +116,8 @@ class MantranetTask:
         self.held_out_samples = self._forgeries(held_out, seed=385)
 
     def _forgeries(self, photographs: Sequence[NDArray[np.uint8]], seed: int) -> ForgerySamples:
-        return ForgerySamples(ForgeryStream(photographs, size_px=self.settings.crop_px), seed)
+        shares = {kind: DEFAULT_SHARES[kind] for kind in self.settings.kinds}
+        return ForgerySamples(ForgeryStream(photographs, size_px=self.settings.crop_px, shares=shares), seed)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         groups: list[dict[str, Any]] = [{"params": list(self.network.ladn.parameters())}]

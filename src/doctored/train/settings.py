@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
 from doctored.core.errors import ConfigError
+from doctored.core.forgery import TECHNIQUES
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,13 @@ class MantranetSettings(LoopSettings):
 
     Attributes:
         crop_px: Side of a training crop; the anomaly detector sees 77 px around a pixel and the whole crop.
+        kinds: Kinds of forgery to learn from, of `core.forgery.TECHNIQUES`.
         extractor: "frozen" trains the anomaly detector alone, "low_rate" also the later half of the extractor
             (from the second layer of block 4) at a tenth of the learning rate, "full" everything at one rate.
     """
 
     crop_px: int = 224
+    kinds: tuple[str, ...] = TECHNIQUES
     extractor: Literal["frozen", "low_rate", "full"] = "low_rate"
 
     def __post_init__(self) -> None:
@@ -149,6 +152,9 @@ class MantranetSettings(LoopSettings):
             raise ConfigError(
                 f"the training setting extractor is {self.extractor!r}; choose 'frozen', 'low_rate' or 'full'"
             )
+        unknown = sorted(set(self.kinds) - set(TECHNIQUES))
+        if unknown or not self.kinds:
+            raise ConfigError(f"kinds is {self.kinds}; choose some of {', '.join(TECHNIQUES)}")
         if self.crop_px < 64:
             raise ConfigError(f"crop_px is {self.crop_px}; anomalies need surroundings, so give 64 or more")
 

@@ -64,8 +64,14 @@ class LADN(nn.Module):
 
         One sigma, the picture's, serves all of them.
         """
+        return torch.stack(self.z_maps(adapted, global_mean, sigma), dim=1)
+
+    def z_maps(
+        self, adapted: torch.Tensor, global_mean: torch.Tensor, sigma: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """The same as T separate maps (B, C, H, W)."""
         means = [box_mean(adapted, size) for size in self.window_sizes] + [global_mean]
-        return torch.stack([((mean - adapted) / sigma).abs() for mean in means], dim=1)
+        return [((mean - adapted) / sigma).abs() for mean in means]
 
     def anomaly_logits(
         self, adapted: torch.Tensor, global_mean: torch.Tensor, sigma: torch.Tensor

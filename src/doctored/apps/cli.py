@@ -1,0 +1,301 @@
+"""The `doctored` command: what it is called with, what it prints, and how it ends.
+
+Everything that is slow to load is imported inside the command that needs it, so that `--help` answers at once.
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+import doctored
+from doctored.apps.progress import ProgressBar
+from doctored.apps.train_cli import train_app
+from doctored.core.errors import ConfigError, DoctoredError, MissingExtraError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from doctored.core.picture import Picture
+
+# Which extra brings a package that a command may find missing.
+_EXTRA_OF_PACKAGE = {
+    "cv2": "train",
+    "lightning_fabric": "train",
+    "nncf": "train",
+    "pi_heif": "heif",
+    "pywt": "train",
+    "safetensors": "train",
+    "skimage": "train",
+    "torch": "train",
+    "torchvision": "train",
+}
+
+
+class _Commands(TyperGroup):
+    """Commands whose expected failures are one sentence and an exit status, never a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            _fail(error, status=2)
+        except DoctoredError as error:
+            _fail(error)
+        except ModuleNotFoundError as error:
+            extra = _EXTRA_OF_PACKAGE.get((error.name or "").split(".")[0])
+            if extra is None:
+                raise
+            _fail(MissingExtraError(f"doctored {ctx.invoked_subcommand}", extra))
+
+
+def _fail(error: Exception, status: int = 1) -> NoReturn:
+    typer.echo(f"Error: {error}", err=True)
+    raise typer.Exit(status) from error
+
+
+_OPTIONS: dict[str, Any] = {
+    "add_completion": False,
+    "no_args_is_help": True,
+    # Help drawn with boxes costs a quarter of a second, and its examples would lose their line breaks.
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+app = typer.Typer(cls=_Commands, **_OPTIONS)
+weights_app = typer.Typer(**_OPTIONS)
+app.add_typer(train_app, name="train")
+app.add_typer(weights_app, name="weights")
+
+Model = Annotated[
+    str,
+    typer.Option("--model", help="Name from 'doctored models', or the folder of a run or an exported model."),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Precision = Annotated[str, typer.Option("--precision", help="auto, int8, bf16 or fp32.")]
+Tile = Annotated[
+    int | None,
+    typer.Option(
+        "--tile", metavar="PX", help="Side of the tiles; the result is the same.", show_default="auto"
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Run the command on the arguments of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows fewer letters than a file name has gets escapes instead of an error.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="doctored")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"doctored {doctored.__version__}")
+        raise typer.Exit
+
+
+def _positive(number: float) -> float:
+    if not number > 0:
+        raise typer.BadParameter(f"give a number above 0; got {number:g}")
+    return number
+
+
+@app.callback()
+def doctored_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Has this photo been doctored? Where, and how?
+
+    Results go to standard output, everything else to standard error. The exit status is 0 if all went well,
+    1 if something failed, 2 if the command was called wrongly; finding a forgery is not a failure.
+    """
+
+
+@app.command()
+def detect(
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PICTURE",
+            help="Files or patterns; - reads paths from standard input.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="Write overlay, maps and JSON of each picture here."),
+    ] = None,
+    as_json: AsJson = False,
+    device: Device = "auto",
+    model: Model = "mantranet",
+    tile: Tile = None,
+    precision: Precision = "auto",
+    max_mp: Annotated[
+        float, typer.Option("--max-mp", callback=_positive, help="Refuse pictures of more megapixels.")
+    ] = 400,
+    max_mb: Annotated[
+        float, typer.Option("--max-mb", callback=_positive, help="Refuse files of more megabytes.")
+    ] = 500,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite results in --output.")] = False,
+) -> None:
+    """Say of each picture whether it was manipulated, and where.
+
+    \b
+        doctored detect photo.jpg --output out
+        doctored detect --json *.jpg > results.jsonl
+    """
+    from doctored.apps.detect import Batch, list_inputs, summary
+    from doctored.apps.outputs import plan_outputs, prepare_folder
+    from doctored.predict import Detector
+
+    paths = list_inputs(pictures)
+    if not paths:
+        raise typer.BadParameter("standard input named no picture")
+    detector = Detector.from_name(model, device=device, precision=precision, tile=tile)
+    plans = None
+    if output is not None:
+        plans = plan_outputs(output, paths, [detector.name])
+        prepare_folder(output, plans, paths, force=force)
+    failed = False
+    with ProgressBar("pictures") as bar:
+
+        def announce(sentence: str) -> None:
+            bar.hide()
+            typer.echo(sentence, err=True)
+
+        for result in Batch(paths, detector, plans, max_mp, max_mb, bar.show, announce).results():
+            bar.hide()
+            if result["error"] is not None:
+                failed = True
+                typer.echo(f"Error: {result['error']}", err=True)
+            if as_json:
+                typer.echo(json.dumps(result, allow_nan=False))
+            elif result["error"] is None:
+                typer.echo(summary(result))
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the models that --model knows by name.
+
+    \b
+        doctored models
+        doctored models --json
+    """
+    from doctored.apps.models import list_models
+
+    for model in list_models():
+        if as_json:
+            typer.echo(json.dumps(model.to_json()))
+        else:
+            typer.echo(model.summary())
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Holds images/, masks/ of the same names, perhaps authentic/.", show_default=False
+        ),
+    ],
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            help="Name from 'doctored models', or the folder of a run or an exported model; repeatable.",
+        ),
+    ] = ["mantranet"],  # noqa: B006  # typer copies it
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Only a fixed subset of so many pictures.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the resampling behind the intervals.")] = 0,
+    as_json: AsJson = False,
+    device: Device = "auto",
+    tile: Tile = None,
+    precision: Precision = "auto",
+) -> None:
+    """Score models on pictures with known forgeries.
+
+    \b
+        doctored evaluate casia --model mantranet --model centre
+        doctored evaluate casia --model runs/mantranet --limit 100
+    """
+    from doctored.evaluate.benchmark import evaluate_folder
+    from doctored.predict import Detector
+
+    def map_of(name: str) -> Callable[["Picture"], "NDArray[np.float32]"]:
+        detector = Detector.from_name(name, device=device, precision=precision, tile=tile)
+        return lambda picture: detector.inspect(picture).localization_map
+
+    detectors = {name: map_of(name) for name in model}
+    with ProgressBar("pictures") as bar:
+        table = evaluate_folder(detectors, folder, limit=limit, seed=seed, progress=bar.show)
+    for row in table.rows:
+        if as_json:
+            typer.echo(json.dumps(dataclasses.asdict(row), allow_nan=False))
+        else:
+            interval = f"{row.value:.4f}  [{row.low:.4f}, {row.high:.4f}]"
+            typer.echo(f"{row.detector}  {row.metric:<20}  {interval}  {row.pictures} pictures")
+
+
+Run = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="Folder of a run of 'doctored train'.", show_default=False),
+]
+NewFolder = Annotated[
+    Path, typer.Option("--output", metavar="DIR", help="Folder to write.", show_default=False)
+]
+
+
+@weights_app.callback()
+def weights_command() -> None:
+    """Keep, pass on and use what a training run has learned."""
+
+
+@weights_app.command()
+def export(
+    run: Run,
+    output: NewFolder,
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            "--photos", metavar="DIR", help="Photographs to quantise on; without them there is no int8."
+        ),
+    ] = None,
+) -> None:
+    """Write the network of a run as a model that runs without PyTorch.
+
+    \b
+        doctored weights export runs/mantranet --output models/mine
+        doctored weights export runs/mantranet --output models/mine --photos photos
+    """
+    from doctored.apps.models import export_run
+
+    typer.echo(export_run(run, output, photos).summary())
+
+
+@weights_app.command()
+def compact(run: Run, output: NewFolder) -> None:
+    """Copy the weights of a run at half their size.
+
+    \b
+        doctored weights compact runs/imc --output kept/imc
+        doctored weights compact runs/mantranet --output kept/mantranet
+    """
+    from doctored.train.compact import write_compact
+
+    write_compact(run, output)

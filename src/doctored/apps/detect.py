@@ -1,0 +1,144 @@
+"""`doctored detect`: from paths to results, one picture after the other."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from glob import iglob
+from typing import TYPE_CHECKING, Any
+
+from doctored.core.errors import DoctoredError
+
+if TYPE_CHECKING:
+    from doctored.apps.outputs import OutputFiles
+    from doctored.core.picture import Picture
+    from doctored.predict import Detector
+
+_ANNOUNCED_SECONDS = 20
+# An estimate times the model, which itself takes longer than anything smaller than this.
+_WORTH_ESTIMATING_PX = 1_000_000
+_VERDICTS = {
+    "manipulated": "manipulated",
+    "no_signs": "no signs of manipulation",
+    "cannot_judge": "cannot judge",
+}
+
+
+def list_inputs(arguments: Sequence[str]) -> list[str]:
+    """The paths that arguments stand for, in order.
+
+    `-` stands for the lines of standard input, and a pattern that the shell left alone for the files it
+    matches, sorted by name. A pattern without a match stays as it is, and is reported as a missing file.
+    """
+    paths: list[str] = []
+    for argument in arguments:
+        if argument == "-":
+            lines = sys.stdin.buffer.read().splitlines()
+            paths += [os.fsdecode(line) for line in lines if line.strip()]
+        elif any(sign in argument for sign in "*?[") and not os.path.lexists(argument):
+            paths += sorted(iglob(argument, recursive=True)) or [argument]
+        else:
+            paths.append(argument)
+    return paths
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures to inspect with one model.
+
+    Args:
+        paths: Of the pictures.
+        detector: The model.
+        plans: Where the files of each picture go; None writes none.
+        max_megapixels: Larger pictures are refused.
+        max_megabytes: Larger files are refused.
+        on_progress: Called with the number of pictures done, in which the one at work counts as the share of it
+            that is done, and with the number of all.
+        announce: Called with a sentence before anything that will take long.
+    """
+
+    paths: Sequence[str]
+    detector: "Detector"
+    plans: "Sequence[OutputFiles] | None"
+    max_megapixels: float
+    max_megabytes: float
+    on_progress: Callable[[float, int], None]
+    announce: Callable[[str], None]
+
+    def results(self) -> Iterator[dict[str, Any]]:
+        """The JSON form of each result, in order; a picture that fails does not stop the others."""
+        from doctored.core.inspection import failed_json
+
+        for number, path in enumerate(self.paths):
+            try:
+                result = self._inspect(number)
+            except DoctoredError as error:
+                result = failed_json(path, str(error))
+            except MemoryError:
+                result = failed_json(path, f"{path} needs more memory than is free; close other programs")
+            self.on_progress(number + 1, len(self.paths))
+            yield result
+
+    def _inspect(self, number: int) -> dict[str, Any]:
+        """One picture; its arrays are gone before the next one is read."""
+        from doctored.apps.outputs import write_outputs
+        from doctored.core.read_image import read_image
+
+        path = self.paths[number]
+        picture = read_image(path, max_megapixels=self.max_megapixels, max_megabytes=self.max_megabytes)
+        self._announce_duration(number, picture)
+        inspection = self.detector.inspect(
+            picture, on_progress=lambda done, total: self.on_progress(number + done / total, len(self.paths))
+        )
+        if self.plans is None:
+            return inspection.to_json(path=path)
+        files = self.plans[number]
+        outputs = {kind: str(file) for kind, file in files.by_kind().items()}
+        result = inspection.to_json(path=path, outputs=outputs)
+        write_outputs(files, picture, inspection, result)
+        return result
+
+    def _announce_duration(self, number: int, picture: "Picture") -> None:
+        """Say before the first picture how long all may take, and before any other whether it alone is long."""
+        height, width = picture.size_hw
+        count = len(self.paths) if number == 0 else 1
+        if height * width * count < _WORTH_ESTIMATING_PX:
+            return
+        seconds = self.detector.estimate_seconds(picture)
+        size = f"{width * height / 1e6:.1f} megapixels"
+        if seconds > _ANNOUNCED_SECONDS:
+            self.announce(f"{self.paths[number]} has {size} and takes about {_duration(seconds)}")
+        if count > 1 and seconds * count > _ANNOUNCED_SECONDS:
+            self.announce(
+                f"{count} pictures take about {_duration(seconds * count)} if all are like the first ({size})"
+            )
+
+
+def _duration(seconds: float) -> str:
+    """A duration as one says it, for instance "40 s", "3 min" or "2 h 10 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def summary(result: dict[str, Any]) -> str:
+    """A result in a few lines for people.
+
+    Args:
+        result: The JSON form of one that did not fail.
+    """
+    lines = [f"{result['path']}: {_VERDICTS[result['verdict']]}", f"  {result['reason']}"]
+    if result["false_alarm_rate"] is not None:
+        lines.append(
+            f"  score {result['detection_score']:.3f}; "
+            f"{result['false_alarm_rate']:.1%} of authentic pictures like this one score this high"
+        )
+    lines += [f"  {w['name']}: raw score {w['raw_score']:.3f}" for w in result["witnesses"]]
+    for region in result["regions"]:
+        x1, y1, x2, y2 = region["box_xyxy"]
+        technique = (region["technique"] or "manipulated").replace("_", "-")
+        lines.append(f"  {technique}, {x2 - x1} x {y2 - y1} px at {x1}, {y1}: score {region['score']:.2f}")
+    if "overlay" in result["outputs"]:
+        lines.append(f"  see {result['outputs']['overlay']}")
+    return "\n".join(lines)

@@ -1,0 +1,51 @@
+"""Every model that can be named, and how to build it; importing this loads no network."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """One model.
+
+    Attributes:
+        kind: "network" if it has weights; "yardstick" if it is a plain function that every network should beat.
+        description: One sentence for `doctored models`.
+        techniques: The manipulations that it tells apart; empty if it only says manipulated or authentic.
+        build: For a network, from its settings as a dict to the PyTorch module; for a yardstick, from an empty
+            dict to the function from pixels (H, W, 3) uint8 to a localization map (H, W) float32.
+    """
+
+    kind: Literal["network", "yardstick"]
+    description: str
+    techniques: tuple[str, ...]
+    build: Callable[[Mapping[str, Any]], Any]
+
+
+def _mantranet(settings: Mapping[str, Any]) -> Any:
+    from doctored.models.mantranet.mantranet import ManTraNet
+    from doctored.models.mantranet.settings import ManTraNetSettings
+
+    return ManTraNet(ManTraNetSettings(**settings))
+
+
+def _centre(_: Mapping[str, Any]) -> Any:
+    from doctored.models.yardsticks import centre
+
+    return centre
+
+
+def _sharpness(_: Mapping[str, Any]) -> Any:
+    from doctored.models.yardsticks import sharpness
+
+    return sharpness
+
+
+CATALOG: dict[str, CatalogEntry] = {
+    "mantranet": CatalogEntry(
+        "network", "ManTra-Net: traces of 385 manipulations, and where they deviate.", (), _mantranet
+    ),
+    "centre": CatalogEntry("yardstick", "A blob in the middle that never looks at the picture.", (), _centre),
+    "sharpness": CatalogEntry("yardstick", "How much fine detail there is.", (), _sharpness),
+}

@@ -1,0 +1,121 @@
+"""ManTra-Net on OpenVINO: an exported model, on the CPU, without PyTorch."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from doctored.core.errors import ModelError
+from doctored.predict.bfloat16 import convert_to_bfloat16
+from doctored.predict.engine import Precision
+from doctored.predict.openvino_runtime import load_openvino
+from doctored.predict.weights import ExportedModel
+
+FIRST_LAYER_PAD_PX = 2
+"""What is mirrored around a tile before the exported feature model sees it, for the 5 x 5 layer."""
+
+RAW_FEATURES = "raw_features"
+"""Name, in the exported feature model, of the trace features before they are normalised."""
+
+_SMALLEST_NORM = 1e-6
+
+
+def model_files(precision: Precision) -> tuple[str, str]:
+    """Names of the feature and the anomaly model; bfloat16 is made from the float32 files on loading."""
+    stored = "int8" if precision == "int8" else "fp32"
+    return f"features.{stored}.xml", f"anomalies.{stored}.xml"
+
+
+class OpenVINOEngine:
+    """A `ManTraNetEngine` on all cores of the CPU.
+
+    Args:
+        exported: The model; its files were checked when it was read.
+        precision: Which arithmetic; there must be files for it.
+        threads: Number of threads; None for one per core.
+
+    Raises:
+        ModelError: OpenVINO cannot load the files.
+    """
+
+    def __init__(self, exported: ExportedModel, precision: Precision, threads: int | None = None) -> None:
+        self.settings = exported.settings
+        self.precision: Precision = precision
+        core = load_openvino().Core()
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        if threads is not None:
+            options["INFERENCE_NUM_THREADS"] = threads
+        feature_model, anomaly_model = (
+            _read_model(core, exported.folder / name, precision) for name in model_files(precision)
+        )
+        self._features = _Network(core, feature_model, options)
+        self._anomalies = _Network(core, anomaly_model, options)
+        self._raw_features = _Network(core, _raw_feature_model(feature_model), options)
+
+    def adapted(self, image_tile: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._features(with_mirrored_frame(image_tile))
+
+    def anomaly_logits(
+        self, adapted_tile: NDArray[np.float32], mean: NDArray[np.float32], std: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        return self._anomalies(adapted_tile[None], mean, std)
+
+    def trace_features(self, image_tile: NDArray[np.uint8]) -> NDArray[np.float32]:
+        raw = self._raw_features(with_mirrored_frame(image_tile)).transpose(1, 2, 0)
+        norm = np.sqrt(np.einsum("hwc,hwc->hw", raw, raw))
+        return np.ascontiguousarray(raw / np.maximum(norm, _SMALLEST_NORM)[..., None])
+
+
+class _Network:
+    """One model, compiled for the tile shape at hand.
+
+    All tiles of a pass have one shape. Compiling for another takes a fraction of a second; keeping both would
+    keep the memory of both.
+    """
+
+    def __init__(self, core: Any, model: Any, options: dict[str, Any]) -> None:
+        self._core, self._model, self._options = core, model, options
+        self._shape: tuple[int, ...] | None = None
+        self._request: Any = None
+
+    def __call__(self, *inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """The only output of a batch of one, without its batch axis; the next call overwrites it."""
+        if inputs[0].shape != self._shape:
+            self._request = None  # its memory goes before that of the next comes
+            model = self._model.clone()
+            model.reshape({number: list(array.shape) for number, array in enumerate(inputs)})
+            self._request = self._core.compile_model(model, "CPU", self._options).create_infer_request()
+            self._shape = inputs[0].shape
+        outputs = self._request.infer(dict(enumerate(inputs)), share_inputs=True, share_outputs=True)
+        result: NDArray[np.float32] = outputs[0][0]
+        return result
+
+
+def with_mirrored_frame(image_tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 3) to (1, H + 4, W + 4, 3), as the exported feature model takes it."""
+    frame = (FIRST_LAYER_PAD_PX, FIRST_LAYER_PAD_PX)
+    return np.pad(image_tile, (frame, frame, (0, 0)), mode="symmetric")[None]
+
+
+def _read_model(core: Any, path: Path, precision: Precision) -> Any:
+    try:
+        model = core.read_model(path)
+    except RuntimeError as error:
+        raise ModelError(
+            f"OpenVINO cannot read {path}; export the model again with this version of doctored"
+        ) from error
+    if precision == "bf16":
+        convert_to_bfloat16(model)
+    return model
+
+
+def _raw_feature_model(feature_model: Any) -> Any:
+    """The part of the feature model that ends at the raw features, in float32."""
+    openvino = load_openvino()
+    model = feature_model.clone()
+    for operation in model.get_ordered_ops():
+        if operation.get_friendly_name() == RAW_FEATURES:
+            raw = openvino.opset13.convert(operation.output(0), "f32")
+            return openvino.Model([raw.output(0)], model.get_parameters(), RAW_FEATURES)
+    raise ModelError("the exported feature model has no output for its features; export the model again")

@@ -1,0 +1,171 @@
+"""Reading weights: exported models with their manifest, and the folders of training runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from doctored.core.errors import ConfigError, MissingExtraError, ModelError
+from doctored.models.catalog import CATALOG
+from doctored.models.mantranet.settings import ManTraNetSettings
+
+if TYPE_CHECKING:
+    from doctored.models.mantranet.mantranet import ManTraNet
+
+MANIFEST_FILE = "manifest.json"
+RUN_FILE = "model.json"
+RUN_WEIGHTS_FILE = "weights.safetensors"
+MANIFEST_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """A ManTra-Net that runs on OpenVINO, as its manifest describes it; the files were checked.
+
+    Attributes:
+        folder: Where it lies.
+        name: Catalogue name.
+        settings: Shape of the network.
+        temperature: What logits are divided by before the sigmoid.
+        precisions: Those that there are files for.
+        int8_passed: Whether int8 was found to be as good as float32, so that it may be chosen unasked.
+        figures: Scores and differences that were measured on export or later.
+        training: What it was trained on, in a sentence.
+        version: Of doctored, at the time of export.
+        sha256: Of the manifest, which itself holds the hash of every other file.
+    """
+
+    folder: Path
+    name: str
+    settings: ManTraNetSettings
+    temperature: float
+    precisions: tuple[str, ...]
+    int8_passed: bool
+    figures: dict[str, float]
+    training: str
+    version: str
+    sha256: str
+
+
+def read_exported(folder: Path) -> ExportedModel:
+    """Read a manifest and check every file that it names; nothing is loaded yet.
+
+    Raises:
+        ModelError: A file is missing, was changed, or cannot be understood.
+    """
+    path = folder / MANIFEST_FILE
+    content = _read_bytes(path)
+    manifest = _parse_json(path, content)
+    try:
+        if manifest["format"] != MANIFEST_FORMAT:
+            raise ModelError(
+                f"{path} has format {manifest['format']}, this version reads {MANIFEST_FORMAT}; "
+                "export the model again, or install the version that wrote it"
+            )
+        for name, expected in manifest["files"].items():
+            found = hashlib.sha256(_read_bytes(folder / name)).hexdigest()
+            if found != expected:
+                raise ModelError(
+                    f"{folder / name} is not the file that was exported (SHA-256 {found[:12]}..., expected "
+                    f"{expected[:12]}...); get the model again"
+                )
+        return ExportedModel(
+            folder=folder,
+            name=manifest["model"],
+            settings=_settings(path, manifest["settings"]),
+            temperature=float(manifest["temperature"]),
+            precisions=tuple(manifest["precisions"]),
+            int8_passed=bool(manifest["int8_passed"]),
+            figures=dict(manifest["figures"]),
+            training=manifest["training"],
+            version=manifest["version"],
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"{path} is not a complete manifest ({type(error).__name__}: {error}); export the model again"
+        ) from error
+
+
+def load_run(folder: Path) -> ManTraNet:
+    """The network of a training run, with the moving average of its weights, in eval mode on the CPU.
+
+    Raises:
+        MissingExtraError: PyTorch is not installed.
+        ModelError: A file is missing or damaged, or the run trains something else.
+    """
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise MissingExtraError(f"the training run {folder}", "train") from error
+    path = folder / RUN_FILE
+    description = _parse_json(path, _read_bytes(path))
+    model = description.get("model")
+    if model != "mantranet":
+        raise ModelError(f"{path} describes {model!r}, which makes no localization map; give a mantranet run")
+    network: ManTraNet = CATALOG[model].build(asdict(_settings(path, description.get("settings"))))
+    weights = folder / RUN_WEIGHTS_FILE
+    if not weights.is_file():
+        raise ModelError(f"{weights} is missing; a run writes it with its first checkpoint")
+    try:
+        tensors = load_file(weights)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{weights} cannot be read ({error}); it is damaged or cut off") from error
+    expected = network.state_dict()
+    wrong = sorted(
+        name
+        for name in expected.keys() | tensors.keys()
+        if name not in tensors or name not in expected or tensors[name].shape != expected[name].shape
+    )
+    if wrong:
+        raise ModelError(
+            f"{weights} does not fit {path}: {len(wrong)} arrays are missing, unknown or of another shape, "
+            f"the first is {wrong[0]}"
+        )
+    network.load_state_dict(tensors)
+    return network.eval()
+
+
+def run_sha256(folder: Path) -> str:
+    """Hash of the weights of a training run, lower-case hexadecimal.
+
+    Raises:
+        ModelError: The file is missing.
+    """
+    return hashlib.sha256(_read_bytes(folder / RUN_WEIGHTS_FILE)).hexdigest()
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read ({error.strerror}); give the folder of a training run or of an exported model"
+        ) from error
+
+
+def _parse_json(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        parsed = json.loads(content)
+    except ValueError as error:
+        raise ModelError(f"{path} is no JSON ({error}); it is damaged or cut off") from error
+    if not isinstance(parsed, dict):
+        raise ModelError(f"{path} holds a {type(parsed).__name__} instead of an object; it is damaged")
+    return parsed
+
+
+def _settings(path: Path, values: Any) -> ManTraNetSettings:
+    known = {field.name for field in fields(ManTraNetSettings)}
+    if not isinstance(values, dict) or set(values) != known:
+        raise ModelError(f"{path} needs settings with exactly {', '.join(sorted(known))}")
+    lists: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    try:
+        return ManTraNetSettings(**lists)
+    except (ConfigError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} has impossible settings ({error})") from error

@@ -1,0 +1,147 @@
+import json
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from doctored.apps.cli import app
+from doctored.apps.detect import summary
+
+SCHEMA = json.loads(resources.files("doctored.core").joinpath("inspection.schema.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def photo(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+    Image.fromarray(pixels).save("photo.jpg", quality=90)
+    return "photo.jpg"
+
+
+def detect(model, *arguments):
+    result = CliRunner().invoke(app, ["detect", "--json", "--model", str(model), *arguments])
+    return result, [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_a_real_network_runs_from_file_to_files(photo, toy_model):
+    result, (found,) = detect(toy_model, photo, "--output", "out", "--precision", "fp32")
+    assert result.exit_code == 0, result.stderr
+    jsonschema.Draft202012Validator(SCHEMA).validate(found)
+    assert found["verdict"] == "cannot_judge"
+    assert "not calibrated" in found["reason"]
+    assert found["detection_score"] is None
+    assert found["picture"]["jpeg"]["subsampling"] == "4:2:0"
+    assert [witness["name"] for witness in found["witnesses"]] == ["mantranet"]
+    with Image.open(found["outputs"]["map"]) as image:
+        stored = np.asarray(image)
+    assert stored.shape == (70, 90)
+    assert stored.std() > 0
+    witness = Path(found["outputs"]["mantranet_map"])
+    assert witness.read_bytes() == Path(found["outputs"]["map"]).read_bytes()
+
+
+def test_results_are_the_same_from_run_to_run_and_for_any_tile(photo, toy_model):
+    found = [
+        detect(toy_model, photo, "--precision", "fp32", "--output", name, *options)[1][0]
+        for name, options in (("a", []), ("b", []), ("c", ["--tile", "17"]))
+    ]
+    for one in found:
+        one.pop("timing")
+    maps = []
+    for one in found:
+        with Image.open(one["outputs"]["map"]) as image:
+            maps.append(np.asarray(image).astype(int))
+        one.pop("outputs")
+    assert found[0] == found[1]
+    assert np.array_equal(maps[0], maps[1])
+    assert np.abs(maps[0] - maps[2]).max() <= 7  # 1e-4 of 65535
+    assert abs(found[0]["witnesses"][0]["raw_score"] - found[2]["witnesses"][0]["raw_score"]) < 1e-3
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 200), (200, 1), (63, 90)])
+def test_a_picture_too_small_to_judge_is_analysed_and_no_failure(photo, toy_model, size):
+    Image.new("RGB", size, (9, 9, 9)).save("small.png")
+    result, (found,) = detect(toy_model, "small.png", "--output", "out")
+    assert result.exit_code == 0, result.stderr
+    assert found["verdict"] == "cannot_judge"
+    assert f"{size[0]} x {size[1]} pixels" in found["reason"]
+    with Image.open(found["outputs"]["map"]) as image:
+        assert image.size == size
+
+
+def test_a_precision_that_the_model_lacks_is_wrong_usage(photo):
+    assert detect("mantranet", photo, "--precision", "fp8")[0].exit_code in (1, 2)
+    assert detect("sharpness", photo, "--device", "abacus")[0].exit_code == 2
+
+
+def test_a_model_that_did_not_come_along_is_one_sentence(photo, monkeypatch, tmp_path):
+    monkeypatch.setattr("doctored.predict.detector.EMBEDDED", tmp_path)
+    result, found = detect("mantranet", photo)
+    assert result.exit_code == 1
+    assert found == []
+    assert result.stderr.startswith("Error: the model mantranet does not come with this installation")
+    assert len(result.stderr.splitlines()) == 1
+
+
+# What opens a connection in Python goes through one of these.
+REFUSE_CONNECTIONS = """
+import socket, sys
+
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo"):
+        address = arguments[0] if event == "socket.getaddrinfo" else arguments[1]
+        host = address[0] if isinstance(address, tuple) else address
+        if host not in ("localhost", "127.0.0.1", "::1"):
+            print("connection to", host, file=sys.stderr)
+            raise RuntimeError("connection refused by the test")
+
+sys.addaudithook(refuse)
+"""
+
+
+def run_without_network(program, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", REFUSE_CONNECTIONS + program, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_detect_opens_no_connection(photo, toy_model):
+    """The engine's package reports its use when it is imported, unless it is kept from doing so."""
+    program = "from doctored.apps.cli import main; main()"
+    result = run_without_network(program, "detect", photo, "--model", str(toy_model), "--output", "out")
+    assert "connection to" not in result.stderr
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_check_of_connections_sees_one():
+    program = "import socket\ntry: socket.create_connection(('192.0.2.1', 80), 1)\nexcept RuntimeError: pass"
+    assert "connection to 192.0.2.1" in run_without_network(program).stderr
+
+
+def test_summary_of_a_picture_without_signs():
+    result = {
+        "path": "a.jpg",
+        "verdict": "no_signs",
+        "reason": "it scores like authentic pictures",
+        "detection_score": 0.125,
+        "false_alarm_rate": 0.5,
+        "witnesses": [{"name": "mantranet", "raw_score": -2.0}],
+        "regions": [{"box_xyxy": [10, 20, 40, 25], "technique": None, "score": 0.25}],
+        "outputs": {},
+    }
+    assert summary(result).splitlines() == [
+        "a.jpg: no signs of manipulation",
+        "  it scores like authentic pictures",
+        "  score 0.125; 50.0% of authentic pictures like this one score this high",
+        "  mantranet: raw score -2.000",
+        "  manipulated, 30 x 5 px at 10, 20: score 0.25",
+    ]

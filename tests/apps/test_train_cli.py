@@ -1,0 +1,83 @@
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from doctored.apps.cli import app
+
+SMALL = ["--preset", "cpu", "--steps", "1", "--set", "batch_size=1", "--set", "workers=0", "--device", "cpu"]
+IMC = [*SMALL, "--set", "crop_px=32", "--set", "work_px=48", "--set", "held_out_crops=1"]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "source"])
+        for number in range(6):
+            pixels = np.kron(rng.integers(0, 256, (20, 20, 3)), np.ones((32, 32, 1))).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+            rows.writerow([f"{number}.png", f"source {number // 2}"])
+    return folder
+
+
+def doctored(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_both_stages_and_a_compact_copy_from_the_command_line(photos, tmp_path):
+    stage_one = doctored("train", "imc", photos, "--output", tmp_path / "imc", *IMC)
+    assert stage_one.exit_code == 0, stage_one.output
+    assert "step 1/1" in stage_one.stderr
+    again = doctored("train", "imc", photos, "--output", tmp_path / "imc", *IMC)
+    assert again.exit_code == 2
+    assert "--resume" in again.stderr
+
+    stage_two = doctored(
+        "train", "mantranet", photos, "--start", tmp_path / "imc", "--output", tmp_path / "mantranet", *SMALL,
+        "--set", "crop_px=64",
+    )  # fmt: skip
+    assert stage_two.exit_code == 0, stage_two.output
+    compact = doctored("weights", "compact", tmp_path / "mantranet", "--output", tmp_path / "compact")
+    assert compact.exit_code == 0, compact.output
+    full = (tmp_path / "mantranet" / "weights.safetensors").stat().st_size
+    assert (tmp_path / "compact" / "weights.safetensors").stat().st_size < 0.52 * full
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--preset", "gpu"], "choose paper or cpu"),
+        (["--set", "batch_sise=4"], "batch_sise"),
+        (["--set", "batch_size=many"], "type int"),
+        (["--start", "nowhere"], "nowhere"),
+        (["--split", "nowhere.csv"], "nowhere.csv"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(photos, tmp_path, arguments, words):
+    result = doctored("train", "imc", photos, "--output", tmp_path / "run", *arguments)
+    assert result.exit_code in (1, 2)
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_folder_of_photographs_is_one_sentence(tmp_path):
+    result = doctored("train", "imc", tmp_path / "none", "--output", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "is not a folder" in result.stderr
+
+
+def test_a_split_decides_who_learns(photos, tmp_path):
+    split = tmp_path / "split.csv"
+    roles = ["train", "train", "test", "unused", "unused", "unused"]
+    split.write_text("file,role\n" + "".join(f"{n}.png,{role}\n" for n, role in enumerate(roles)))
+    result = doctored("train", "imc", photos, "--output", tmp_path / "run", "--split", split, *IMC)
+    assert result.exit_code == 0, result.output
+    run = (tmp_path / "run" / "run.json").read_text()
+    assert '"photographs": 2' in run
+    assert '"held_out_photographs": 1' in run

@@ -1,0 +1,166 @@
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import doctored
+from doctored.core.errors import ConfigError, ModelError
+from doctored.core.picture import Picture
+from doctored.predict import Detector, detector, inspect, trace_features
+from doctored.predict.weights import ExportedModel
+from models.mantranet.toys import TOY_SETTINGS, as_batch, as_map, random_mantranet, random_picture
+
+PIXELS = (random_picture(70, 90) * 255).astype(np.uint8)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The folder of a training run."""
+    (tmp_path / "model.json").write_text(json.dumps({"model": "mantranet", "settings": asdict(TOY_SETTINGS)}))
+    save_file(random_mantranet().state_dict(), tmp_path / "weights.safetensors")
+    return tmp_path
+
+
+@torch.no_grad()
+def _whole_map() -> np.ndarray:
+    logits = random_mantranet()(as_batch(PIXELS.astype(np.float32) / 255))
+    return as_map(torch.sigmoid(logits))[..., 0]
+
+
+def test_an_exported_model_inspects(exported_toy: ExportedModel):
+    inspection = Detector.from_name(exported_toy.folder, precision="fp32").inspect(Picture.from_array(PIXELS))
+    np.testing.assert_allclose(inspection.localization_map, _whole_map(), rtol=0, atol=1e-4)
+    (witness,) = inspection.witnesses
+    assert witness.name == "mantranet"
+    assert witness.sha256 == exported_toy.sha256
+    assert witness.localization_map is inspection.localization_map
+    assert inspection.verdict == "cannot_judge"
+    assert "not calibrated yet" in inspection.reason
+    assert inspection.detection_score is None
+    assert inspection.false_alarm_rate is None
+    assert inspection.regions == ()
+    assert inspection.timing.seconds > 0
+    assert inspection.version == doctored.__version__
+    json.dumps(inspection.to_json(path="x"), allow_nan=False)
+
+
+def test_a_training_run_inspects(run: Path):
+    found = Detector.from_name(run, device="cpu", precision="fp32", tile=30)
+    inspection = found.inspect(Picture.from_array(PIXELS))
+    np.testing.assert_allclose(inspection.localization_map, _whole_map(), rtol=0, atol=1e-4)
+    assert found.name == "mantranet"
+
+
+def test_yardsticks_inspect():
+    for name in ("centre", "sharpness"):
+        inspection = Detector.from_name(name).inspect(Picture.from_array(PIXELS))
+        assert inspection.witnesses[0].name == name
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 300), (300, 63)])
+def test_tiny_pictures_are_analysed_and_not_judged(exported_toy: ExportedModel, size_hw: tuple[int, int]):
+    picture = Picture.from_array(np.full((*size_hw, 3), 90, np.uint8))
+    inspection = Detector.from_name(exported_toy.folder).inspect(picture)
+    assert inspection.localization_map.shape == size_hw
+    assert inspection.verdict == "cannot_judge"
+    assert f"{size_hw[1]} x {size_hw[0]} pixels" in inspection.reason
+
+
+def test_tile_memory_and_threads_do_not_change_the_result(exported_toy: ExportedModel):
+    picture = Picture.from_array(np.tile(PIXELS, (2, 2, 1)))
+    maps = [
+        Detector.from_name(exported_toy.folder, precision="fp32", **settings)
+        .inspect(picture)
+        .localization_map
+        for settings in ({}, {"tile": 17}, {"memory_mb": 0.08}, {"threads": 1})
+    ]
+    for other in maps[1:]:
+        np.testing.assert_allclose(other, maps[0], rtol=0, atol=1e-4)
+
+
+def test_progress_ends_at_the_total(exported_toy: ExportedModel):
+    seen = []
+    found = Detector.from_name(exported_toy.folder, tile=20)
+    found.inspect(Picture.from_array(PIXELS), on_progress=lambda *numbers: seen.append(numbers))
+    assert len(seen) > 5
+    assert seen[-1] == (len(seen), len(seen))
+    assert found.estimate_seconds(Picture.from_array(PIXELS)) > 0
+
+
+def test_what_cannot_be_loaded_is_a_sentence(tmp_path: Path, exported_toy: ExportedModel, run: Path):
+    with pytest.raises(
+        ModelError, match="no model 'nothing': it is neither one of mantranet, centre, sharpness"
+    ):
+        Detector.from_name("nothing")
+    with pytest.raises(ModelError, match=r"nor a folder with manifest.json .* or model.json"):
+        Detector.from_name(tmp_path / "empty")
+    with pytest.raises(ConfigError, match="run on the CPU, not on cuda"):
+        Detector.from_name(exported_toy.folder, device="cuda")
+    with pytest.raises(ConfigError, match="device is 'tpu'"):
+        Detector.from_name(exported_toy.folder, device="tpu")
+    with pytest.raises(ConfigError, match="was exported without int8"):
+        Detector.from_name(exported_toy.folder, precision="int8")
+    with pytest.raises(ConfigError, match="int8 needs an exported model"):
+        Detector.from_name(run, device="cpu", precision="int8")
+    with pytest.raises(ConfigError, match="tile size is 0 px"):
+        Detector.from_name(exported_toy.folder, tile=0)
+    with pytest.raises(ConfigError, match=r"memory budget is 0\.001 MB"):
+        Detector.from_name(exported_toy.folder, memory_mb=0.001)
+    with pytest.raises(ConfigError, match="number of threads is 0; give 1 or more"):
+        Detector.from_name(exported_toy.folder, threads=0)
+
+
+def test_a_catalogued_network_that_was_not_shipped_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(detector, "EMBEDDED", tmp_path)
+    with pytest.raises(ModelError, match="mantranet does not come with this installation; name a folder"):
+        Detector.from_name("mantranet")
+
+
+@pytest.fixture
+def embedded_toy(exported_toy: ExportedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the toy the default model."""
+    os.symlink(exported_toy.folder, tmp_path / "mantranet")
+    monkeypatch.setattr(detector, "EMBEDDED", tmp_path)
+    detector._kept_detector.cache_clear()
+    yield
+    detector._kept_detector.cache_clear()
+
+
+def test_inspect_takes_a_path_or_an_array(embedded_toy: None, tmp_path: Path, exported_toy: ExportedModel):
+    from PIL import Image
+
+    Image.fromarray(PIXELS).save(tmp_path / "photo.png")
+    of_file, of_array = inspect(tmp_path / "photo.png"), doctored.inspect(PIXELS)
+    assert np.array_equal(of_file.localization_map, of_array.localization_map)
+    assert of_file.picture.format == "PNG"
+    assert inspect(PIXELS, model="centre").witnesses[0].name == "centre"
+    assert inspect(PIXELS, model=exported_toy.folder).witnesses[0].sha256 == exported_toy.sha256
+
+
+@torch.no_grad()
+def test_trace_features(embedded_toy: None):
+    expected = as_map(random_mantranet().imtfe(as_batch(PIXELS.astype(np.float32) / 255)))
+    # On a CPU with bfloat16 instructions these are rounded ones.
+    for source in (PIXELS, Picture.from_array(PIXELS)):
+        features = trace_features(source)
+        assert features.shape == (70, 90, TOY_SETTINGS.feature_channels)
+        assert features.dtype == np.float32
+        assert np.abs(features - expected).mean() < 0.01
+    assert np.array_equal(doctored.trace_features(PIXELS), features)
+
+
+def test_features_that_would_not_fit_are_refused(exported_toy: ExportedModel):
+    found = Detector.from_name(exported_toy.folder)
+    with pytest.raises(
+        ConfigError, match=r"features of 90 x 70 pixels take 0 MB, more than the limit of 0\.1 MB"
+    ):
+        found.trace_features(Picture.from_array(PIXELS), memory_mb=0.1)
+    with pytest.raises(ConfigError, match="the model centre has no trace features; give mantranet"):
+        Detector.from_name("centre").trace_features(Picture.from_array(PIXELS))

@@ -1,0 +1,122 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from doctored.core.errors import ModelError
+from doctored.models.mantranet.mantranet import ManTraNet
+from doctored.models.mantranet.settings import ManTraNetSettings
+from doctored.predict.cpu_features import fast_arithmetic
+from doctored.predict.engine import ManTraNetEngine
+from doctored.predict.export import export_mantranet
+from doctored.predict.localize import localization_logits, plan_localization
+from doctored.predict.openvino_engine import OpenVINOEngine, with_mirrored_frame
+from doctored.predict.weights import ExportedModel
+from models.mantranet.toys import TOY_SETTINGS, as_batch, as_map, random_mantranet, random_picture
+
+needs_bf16 = pytest.mark.skipif(
+    "bf16" not in fast_arithmetic(), reason="this CPU has no bfloat16 instructions"
+)
+
+
+def _pixels(height: int, width: int) -> NDArray[np.uint8]:
+    return (random_picture(height, width) * 255).astype(np.uint8)
+
+
+def _logits(engine: ManTraNetEngine, pixels: NDArray[np.uint8], tile_px: int) -> NDArray[np.float32]:
+    size_hw = (pixels.shape[0], pixels.shape[1])
+    return localization_logits(engine, pixels, plan_localization(engine.settings, size_hw, tile_px))
+
+
+@torch.no_grad()
+def _whole(network: ManTraNet, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return as_map(network(as_batch(pixels.astype(np.float32) / 255)))[..., 0]
+
+
+def _map(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return 1 / (1 + np.exp(-logits))
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (2, 2), (1, 90), (90, 3), (41, 64), (97, 70)])
+def test_equals_the_whole_network_on_pytorch(exported_toy: ExportedModel, size_hw: tuple[int, int]):
+    pixels = _pixels(*size_hw)
+    logits = _logits(OpenVINOEngine(exported_toy, "fp32"), pixels, tile_px=30)
+    np.testing.assert_allclose(logits, _whole(random_mantranet(), pixels), rtol=0, atol=1e-4)
+
+
+def test_the_other_variants_layers_are_exported_too(tmp_path: Path):
+    settings = ManTraNetSettings(
+        first_layer_filters=15,
+        widths=(4, 5, 6, 7, 8),
+        feature_channels=9,
+        transform_tanh=True,
+        adapted_channels=4,
+        window_sizes=(7, 15, 31, 63),
+        hidden_channels=2,
+    )
+    network = random_mantranet(settings)
+    exported = export_mantranet(network, tmp_path / "variant", half_weights=False)
+    pixels = _pixels(80, 75)
+    engine = OpenVINOEngine(exported, "fp32")
+    np.testing.assert_allclose(_logits(engine, pixels, 30), _whole(network, pixels), rtol=0, atol=1e-4)
+    with torch.no_grad():
+        features = as_map(network.imtfe(as_batch(pixels.astype(np.float32) / 255)))
+    np.testing.assert_allclose(engine.trace_features(pixels), features, rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_features_equal_those_on_pytorch(exported_toy: ExportedModel):
+    pixels = _pixels(33, 47)
+    features = OpenVINOEngine(exported_toy, "fp32").trace_features(pixels)
+    expected = as_map(random_mantranet().imtfe(as_batch(pixels.astype(np.float32) / 255)))
+    np.testing.assert_allclose(features, expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(features, axis=2), 1, atol=1e-5)
+
+
+@needs_bf16
+def test_bf16_stays_near_fp32(exported_toy: ExportedModel):
+    pixels = _pixels(80, 90)
+    exact, lowered = (_logits(OpenVINOEngine(exported_toy, p), pixels, 64) for p in ("fp32", "bf16"))
+    assert 0 < np.abs(_map(exact) - _map(lowered)).mean() < 0.01
+
+
+def test_int8_stays_near_fp32(quantised_toy: ExportedModel):
+    pixels = _pixels(80, 90)
+    exact, lowered = (_logits(OpenVINOEngine(quantised_toy, p), pixels, 64) for p in ("fp32", "int8"))
+    # A network of six to twelve channels averages rounding errors over far fewer terms than a real one.
+    assert 0 < np.abs(_map(exact) - _map(lowered)).mean() < 0.03
+    assert np.corrcoef(exact.ravel(), lowered.ravel())[0, 1] > 0.95
+
+
+def test_float16_weights_change_next_to_nothing(exported_toy: ExportedModel, quantised_toy: ExportedModel):
+    pixels = _pixels(80, 90)
+    full, half = (_logits(OpenVINOEngine(toy, "fp32"), pixels, 64) for toy in (exported_toy, quantised_toy))
+    assert 0 < np.abs(_map(full) - _map(half)).mean() < 0.001
+
+
+def test_runs_repeat_to_the_bit_whatever_came_between(exported_toy: ExportedModel):
+    engine = OpenVINOEngine(exported_toy, "fp32", threads=1)
+    first = _logits(engine, _pixels(60, 70), 30).copy()
+    for size_hw in ((20, 20), (31, 90), (64, 64)):
+        _logits(engine, _pixels(*size_hw), 30)
+    assert np.array_equal(_logits(engine, _pixels(60, 70), 30), first)
+
+
+def test_the_frame_is_numpys_symmetric_one():
+    tile = np.arange(2 * 1 * 3, dtype=np.uint8).reshape(2, 1, 3)
+    framed = with_mirrored_frame(tile)
+    assert framed.shape == (1, 6, 5, 3)
+    assert framed[0, :, 0, 0].tolist() == [3, 0, 0, 3, 3, 0]
+
+
+def test_a_model_that_openvino_cannot_read_is_a_sentence(exported_toy: ExportedModel, toy_copy: Path):
+    (toy_copy / "features.fp32.xml").write_text("<net/>")
+    with pytest.raises(ModelError, match=r"OpenVINO cannot read .*features.fp32.xml"):
+        OpenVINOEngine(replace(exported_toy, folder=toy_copy), "fp32")
+
+
+def test_settings_come_from_the_manifest(exported_toy: ExportedModel):
+    assert OpenVINOEngine(exported_toy, "fp32").settings == TOY_SETTINGS

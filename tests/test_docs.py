@@ -1,0 +1,78 @@
+"""Pages that are generated or that name commands say what the program really does."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from doctored.apps.cli import app
+
+ROOT = Path(__file__).parents[1]
+
+
+def load_generator():
+    spec = importlib.util.spec_from_file_location("make_cli_page", ROOT / "docs" / "make_cli_page.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATOR = load_generator()
+HELP = {
+    path: GENERATOR.help_text(path) for path in GENERATOR.command_paths(GENERATOR.typer.main.get_command(app))
+}
+COMMANDS = {path: text for path, text in HELP.items() if "\nCommands:\n" not in text}
+
+
+def examples_of(text):
+    """Lines of a help page that call the program."""
+    return [line.strip() for line in text.splitlines() if line.startswith("      doctored ")]
+
+
+def test_cli_page_is_up_to_date():
+    assert GENERATOR.PAGE.read_text("utf-8") == GENERATOR.page(), "run: make docs"
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_of_every_command_shows_two_calls_of_it(path):
+    examples = examples_of(COMMANDS[path])
+    assert len(examples) >= 2
+    for example in examples:
+        assert example.startswith(" ".join(("doctored", *path))), example
+
+
+def calls_in(text):
+    """Calls of the program in code blocks and in help pages, as words after `doctored`."""
+    for call in re.findall(r"(?:^|[ /`])doctored((?: [^\s`|>]+)+)", text, re.MULTILINE):
+        yield call.split()
+
+
+def path_of(words):
+    """The command that the first words name; None if they name none."""
+    return next(
+        (path for path in sorted(COMMANDS, key=len, reverse=True) if tuple(words[: len(path)]) == path), None
+    )
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/cli.md", "docs/dependencies.md"]
+)
+def test_options_of_calls_in_the_docs_exist(page):
+    for words in calls_in((ROOT / page).read_text("utf-8")):
+        path = path_of(words)
+        options = [word for word in words if word.startswith("--")]
+        known = HELP[path or ()]
+        for option in options:
+            assert re.search(rf"(^|\s){option}\b", known), f"{page}: doctored {' '.join(words)}: no {option}"
+
+
+def test_the_check_of_calls_sees_a_wrong_option():
+    (words,) = calls_in("run `doctored detect a.jpg --no-such`")
+    assert path_of(words) == ("detect",)
+    assert "--no-such" not in HELP["detect",]
+
+
+def test_a_typing_error_in_a_command_is_answered_with_usage():
+    assert CliRunner().invoke(app, ["detekt"]).exit_code == 2
