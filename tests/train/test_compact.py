@@ -16,6 +16,7 @@ def run(toy_settings, tmp_path):
     folder.mkdir()
     save_file(ManTraNet(toy_settings).state_dict(), folder / "weights.safetensors")
     (folder / "model.json").write_text('{"model": "mantranet"}')
+    (folder / "run.json").write_text('{"photographs": 3}')
     return folder
 
 
@@ -40,6 +41,7 @@ def test_only_the_robust_weights_are_rounded(run, tmp_path):
         # bfloat16 keeps eight significant bits.
         torch.testing.assert_close(after[name].float(), before[name], rtol=2**-8, atol=0)
     assert json.loads((tmp_path / "compact" / "model.json").read_text()) == {"model": "mantranet"}
+    assert json.loads((tmp_path / "compact" / "run.json").read_text()) == {"photographs": 3}
 
 
 def test_nothing_is_overwritten(run, tmp_path):

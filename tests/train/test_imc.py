@@ -2,7 +2,8 @@ import numpy as np
 import torch
 
 from doctored.core.imc_classes import IMC_CLASSES
-from doctored.train.imc import accuracies
+from doctored.models.mantranet.mantranet import ManTraNet
+from doctored.train.imc import ImcTask, accuracies
 
 
 def test_accuracies_count_families_types_and_classes_apart():
@@ -32,3 +33,14 @@ def test_a_seed_gives_the_same_start_weights(imc_task):
     second, _ = imc_task(seed=5)
     for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_it_goes_on_from_a_whole_mantranet(imc_task, toy_settings, photographs):
+    torch.manual_seed(3)
+    start = ManTraNet(toy_settings).state_dict()
+    _, settings = imc_task()
+    task = ImcTask(settings, photographs[:2], photographs[2:], start, {}, toy_settings)
+    own = task.network.state_dict()
+    shared = [name for name in start if name.startswith("imtfe.")]
+    assert shared
+    assert all(torch.equal(own[name], start[name]) for name in shared)

@@ -116,7 +116,7 @@ def export_run(run: Path, output: Path, photos: Path | None) -> ModelFacts:
 
 
 def _training(run: Path) -> str:
-    """What a run learned from, in a sentence; empty for a compact copy, which does not say."""
+    """What a run learned from, in a sentence; empty if it does not say."""
     path = run / "run.json"
     if not path.exists():
         return ""

@@ -59,7 +59,7 @@ Settings = Annotated[
 ]
 
 
-@train_app.command()
+@train_app.command(short_help="Stage one: tell 385 manipulations apart.")
 def imc(
     photos: Photos,
     output: Output,
@@ -87,7 +87,7 @@ def imc(
     _run(task, chosen, output, resume, device)
 
 
-@train_app.command()
+@train_app.command(short_help="Stage two: find forgeries.")
 def mantranet(
     photos: Photos,
     output: Output,

@@ -31,7 +31,8 @@ def write_compact(run: Path, folder: Path) -> None:
         tensors = load_file(run / "weights.safetensors")
         folder.mkdir(parents=True, exist_ok=True)
         write_tensors(target, {name: _compact(name, tensor) for name, tensor in tensors.items()})
-        shutil.copyfile(run / "model.json", folder / "model.json")
+        for name in ("model.json", "run.json"):
+            shutil.copyfile(run / name, folder / name)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"cannot copy the weights of {run} to {folder} ({error}); give a run's folder"

@@ -58,7 +58,7 @@ class ImcTask:
         settings: Of the run.
         photographs: RGB uint8 pictures to learn from.
         held_out: RGB uint8 pictures for the accuracy at each checkpoint, never learned from.
-        start: Weights with the names of `ImcNetwork` to go on from, or None for a random start.
+        start: Weights to go on from, of this stage or of a whole ManTra-Net; None for a random start.
         source: What the run's description says about the photographs.
         model_settings: Shape of the network; None is the released one.
     """
@@ -80,7 +80,9 @@ class ImcTask:
         self.source = source
         self.network = ImcNetwork(self.model_settings, settings.regions)
         if start is not None:
-            self.network.load_state_dict(start)
+            # A ManTra-Net has no head, so that one starts anew; its anomaly detector has no place here.
+            known = self.network.state_dict()
+            self.network.load_state_dict(known | {name: start[name] for name in start.keys() & known.keys()})
         self.samples = self._patches(photographs, settings.seed)
         # A fixed seed of its own: every run and every checkpoint is asked the same questions.
         self.held_out_samples = self._patches(held_out, seed=385) if settings.held_out_crops else None
