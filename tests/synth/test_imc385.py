@@ -3,7 +3,7 @@ import pytest
 
 from doctored.core.errors import ConfigError, ShapeError
 from doctored.core.imc_classes import IMC_CLASSES, IMC_TYPES
-from doctored.synth.imc385 import OPERATORS, apply_manipulation
+from doctored.synth.imc385 import MANIPULATIONS, OPERATORS, Manipulation, Manipulations, apply_manipulation
 
 UNROUNDED_TYPES = {"WaveletBlur", "GaussianNoise", "UniformNoise", "PoissonNoise"}
 
@@ -81,15 +81,13 @@ def test_the_picture_itself_is_left_alone_even_as_a_read_only_view():
         assert not np.shares_memory(from_view, image), c.label
 
 
-def test_rounding_is_half_to_even_and_clips(monkeypatch):
+def test_rounding_is_half_to_even_and_clips():
     values = np.array([-3.0, 0.5, 1.5, 2.5, 254.5, 255.5, 300.0, 7.4, 7.6], np.float32)
-    monkeypatch.setitem(
-        OPERATORS, "Dithering", lambda image, parameter, rng: values.repeat(3).reshape(1, 9, 3)
-    )
-    dithering = next(c for c in IMC_CLASSES if c.type == "Dithering")
-    image = np.zeros((1, 9, 3), np.uint8)
-    assert manipulate(dithering, image)[0, :, 0].tolist() == [0, 0, 2, 2, 254, 255, 255, 7, 8]
-    np.testing.assert_array_equal(manipulate(dithering, image, rounded=False)[0, :, 0], values)
+    constant = Manipulation("Ramp", "tone", lambda *_: values.repeat(3).reshape(1, 9, 3), parameters=(None,))
+    image, added = np.zeros((1, 9, 3), np.uint8), Manipulations([constant])
+    assert manipulate(385, image, manipulations=added)[0, :, 0].tolist() == [0, 0, 2, 2, 254, 255, 255, 7, 8]
+    unrounded = manipulate(385, image, manipulations=added, rounded=False)
+    np.testing.assert_array_equal(unrounded[0, :, 0], values)
 
 
 def test_unrounded_mode_differs_from_the_stored_picture_by_rounding_and_clipping_only(results):
@@ -127,3 +125,56 @@ def test_other_arrays_are_refused(image):
 def test_other_indices_are_refused(index):
     with pytest.raises(ConfigError, match=rf"numbered 0\.\.384; got {index}"):
         manipulate(index, picture())
+
+
+def lighten(image, levels, rng):
+    return np.minimum(image.astype(np.int16) + levels, 255).astype(np.uint8)
+
+
+LIGHTEN = Manipulation("Lighten", "tone", lighten, parameters=(5, 10))
+
+
+def test_the_package_comes_with_the_385_and_nothing_added():
+    assert MANIPULATIONS.classes == IMC_CLASSES
+    assert MANIPULATIONS.types == IMC_TYPES
+
+
+def test_an_added_type_comes_after_the_385_and_is_applied_by_index_or_class():
+    added = Manipulations([LIGHTEN])
+    assert added.classes[:385] == IMC_CLASSES
+    assert [c.label for c in added.classes[385:]] == ["Lighten-5", "Lighten-10"]
+    np.testing.assert_array_equal(manipulate(386, picture(), manipulations=added), picture() + 10)
+    by_class = manipulate(added.classes[385], picture(), manipulations=added)
+    np.testing.assert_array_equal(by_class, picture() + 5)
+    np.testing.assert_array_equal(manipulate(3, picture(), manipulations=added), manipulate(3, picture()))
+
+
+def test_types_are_drawn_alike_and_then_their_strengths():
+    added, rng = Manipulations([LIGHTEN]), np.random.default_rng(0)
+    drawn = [added.draw(rng).label for _ in range(5200)]
+    # 26 types: 200 of each expected, standard deviation 14; JPEGDoubleCompress has 64 strengths, this one two.
+    assert abs(sum(label.startswith("JPEGDouble") for label in drawn) - 200) < 60
+    assert abs(drawn.count("Lighten-5") - 100) < 45
+    assert abs(drawn.count("Lighten-10") - 100) < 45
+
+
+def test_a_class_that_is_not_in_use_is_refused():
+    added = Manipulations([LIGHTEN])
+    with pytest.raises(ConfigError, match="Lighten-5 is none of the manipulations in use"):
+        manipulate(added.classes[385], picture())
+
+
+def test_a_name_that_exists_and_parameters_that_make_no_classes_are_refused():
+    for manipulation, message in (
+        (Manipulation("BoxBlur", "blur", lighten, (1,)), "already is a manipulation type 'BoxBlur'"),
+        (Manipulation("Lighten", "tone", lighten, (1, 1)), r"distinct and at least one; got \[1, 1\]"),
+        (Manipulation("Lighten", "tone", lighten, ()), r"distinct and at least one; got \[\]"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            Manipulations([manipulation])
+
+
+def test_an_operator_that_changes_the_size_is_named():
+    crop = Manipulation("Crop", "geometry", lambda image, parameter, rng: image[1:], parameters=(None,))
+    with pytest.raises(ShapeError, match=r"Crop made \(95, 104, 3\) of a picture of \(96, 104, 3\)"):
+        manipulate(385, picture(), manipulations=Manipulations([crop]))
