@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from doctored.core.forgery import Outline
+
 # Side of the square in which a shape is drawn before it is scaled to its area.
 _BOX_PX = 256
 # At least so much of the window is covered, so that no sample is called forged for a handful of pixels.
@@ -30,6 +32,10 @@ class Stencil:
     kind: str
     home_yx: tuple[int, int] | None = None
 
+    def mirrored(self) -> "Stencil":
+        """The same shape, left and right exchanged; its home is in the picture as it was."""
+        return Stencil(self.shape[:, ::-1], self.kind, self.home_yx)
+
 
 @dataclass(frozen=True)
 class Window:
@@ -44,6 +50,11 @@ class Window:
     def area_px(self) -> int:
         """Number of pixels inside."""
         return (self.bottom - self.top) * (self.right - self.left)
+
+    @property
+    def side_px(self) -> int:
+        """Length of the shorter side."""
+        return min(self.bottom - self.top, self.right - self.left)
 
 
 def draw_lines(rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -137,44 +148,29 @@ def free_stencil(
     return Stencil(shape[bounding_box(shape)], kind)
 
 
-def segment_stencil(
-    picture: NDArray[np.uint8], rng: np.random.Generator, min_area_px: float, max_area_px: float
-) -> Stencil | None:
-    """The outline of something in a picture: a patch of similar colour, its holes filled.
+def area_px(outline: Outline) -> float:
+    """The area of an outline's polygons together."""
+    return sum(cv2.contourArea(ring) for ring in outline)
+
+
+def extent_px(outline: Outline) -> int:
+    """The longer side of an outline's bounding box."""
+    return int(np.ptp(np.concatenate(outline), axis=0).max()) + 1
+
+
+def outline_stencil(outline: Outline) -> Stencil:
+    """The shape of an object, at home where its outline lies.
 
     Args:
-        picture: (H, W, 3) uint8, RGB.
-        rng: Source of every choice.
-        min_area_px: Smallest area accepted.
-        max_area_px: Largest area accepted.
-
-    Returns:
-        The shape with its place in the picture; None if none of a few seeds grew into an acceptable one.
+        outline: Closed polygons in pixels of the picture that the object is cut from.
     """
-    smooth = cv2.medianBlur(np.ascontiguousarray(picture), 5)  # keeps outlines where they are
-    height, width = smooth.shape[:2]
-    for _ in range(6):
-        filled = np.zeros((height + 2, width + 2), np.uint8)
-        tolerance = (float(rng.uniform(12, 45)),) * 3
-        seed_xy = (int(rng.integers(width)), int(rng.integers(height)))
-        flags = 8 | (255 << 8) | cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY
-        cv2.floodFill(smooth, filled, seed_xy, 0, tolerance, tolerance, flags)
-        filled = filled[1:-1, 1:-1]
-        if np.count_nonzero(filled) < min_area_px / 2:
-            continue
-        closed = cv2.morphologyEx(filled, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
-        opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-        outlines, _ = cv2.findContours(opened, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        if not outlines:
-            continue
-        outline = max(outlines, key=cv2.contourArea)
-        left, top, box_w, box_h = cv2.boundingRect(outline)
-        shape = cv2.drawContours(
-            np.zeros((box_h, box_w), np.uint8), [outline], -1, 255, cv2.FILLED, offset=(-left, -top)
-        )
-        if min_area_px <= np.count_nonzero(shape) <= max_area_px:
-            return Stencil(shape > 0, "segment", (top, left))
-    return None
+    points = np.concatenate(outline)
+    left, top = points.min(axis=0)
+    width, height = points.max(axis=0) - (left, top) + 1
+    drawn = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(drawn, [ring - (left, top) for ring in outline], 255)
+    rows, columns = bounding_box(drawn)
+    return Stencil(drawn[rows, columns] > 0, "object", (int(top) + rows.start, int(left) + columns.start))
 
 
 def place(
@@ -186,7 +182,7 @@ def place(
     if that is less, is covered.
 
     Args:
-        stencil: Not larger than the window, so that there always is a place.
+        stencil: Of any size.
         canvas_hw: Height and width of the canvas.
         window: The part of the canvas that counts.
         rng: Source of the place.
@@ -212,32 +208,6 @@ def place(
         rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
     ]
     return mask, (top, left)
-
-
-def place_wrapped(
-    stencil: Stencil, canvas_hw: tuple[int, int], window: Window, rng: np.random.Generator
-) -> NDArray[np.bool_]:
-    """Lay a stencil on a canvas with every pixel of the window exactly as likely to be covered.
-
-    What hangs over one side of the window comes in again on the other, so that the whole area is seen wherever
-    it lies.
-
-    Args:
-        stencil: Not larger than the window.
-        canvas_hw: Height and width of the canvas.
-        window: The part of the canvas that counts; outside of it the pattern repeats.
-        rng: Source of the place.
-
-    Returns:
-        The (H, W) bool mask on the canvas.
-    """
-    tile = np.zeros((window.bottom - window.top, window.right - window.left), bool)
-    tile[: stencil.shape.shape[0], : stencil.shape.shape[1]] = stencil.shape
-    rows, columns = (
-        (np.arange(side) - int(rng.integers(period))) % period
-        for side, period in zip(canvas_hw, tile.shape, strict=True)
-    )
-    return tile[np.ix_(rows, columns)]
 
 
 def bounding_box(mask: NDArray[np.generic], margin_px: int = 0) -> tuple[slice, slice]:
