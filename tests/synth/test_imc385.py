@@ -25,32 +25,33 @@ def manipulate(imc_class, image, seed=1, **options):
 
 @pytest.fixture(scope="module")
 def results() -> list[np.ndarray]:
-    return [manipulate(c, picture()) for c in IMC_CLASSES]
+    return [manipulate(c, picture()) for c in MANIPULATIONS.classes]
 
 
 def test_every_type_has_an_operator():
     assert set(OPERATORS) == set(IMC_TYPES)
+    assert set(MANIPULATIONS.operators) == set(MANIPULATIONS.types)
 
 
-@pytest.mark.parametrize("imc_type", IMC_TYPES)
+@pytest.mark.parametrize("imc_type", MANIPULATIONS.types)
 def test_every_class_changes_the_picture_and_keeps_size_and_dtype(imc_type, results):
-    for c in IMC_CLASSES:
+    for c in MANIPULATIONS.classes:
         if c.type == imc_type:
             assert results[c.index].dtype == np.uint8
             assert results[c.index].shape == (96, 104, 3)
             assert np.any(results[c.index] != picture()), c.label
 
 
-@pytest.mark.parametrize("imc_type", IMC_TYPES)
+@pytest.mark.parametrize("imc_type", MANIPULATIONS.types)
 def test_no_two_classes_of_a_type_do_the_same(imc_type, results):
     """Includes the neighbours in the grid."""
-    of_type = [results[c.index].tobytes() for c in IMC_CLASSES if c.type == imc_type]
+    of_type = [results[c.index].tobytes() for c in MANIPULATIONS.classes if c.type == imc_type]
     assert len(set(of_type)) == len(of_type)
 
 
-@pytest.mark.parametrize("imc_type", IMC_TYPES)
+@pytest.mark.parametrize("imc_type", MANIPULATIONS.types)
 def test_a_seed_gives_the_same_picture_twice(imc_type, results):
-    for c in IMC_CLASSES:
+    for c in MANIPULATIONS.classes:
         if c.type == imc_type:
             np.testing.assert_array_equal(manipulate(c.index, picture()), results[c.index], err_msg=c.label)
 
@@ -63,7 +64,7 @@ def test_only_noise_and_double_jpeg_depend_on_the_seed(results):
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 7), (7, 1), (5, 3)])
 def test_every_class_works_on_tiny_pictures(size_hw):
     image = np.random.default_rng(3).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
-    for c in IMC_CLASSES:
+    for c in MANIPULATIONS.classes:
         manipulated = manipulate(c, image)
         assert manipulated.shape == image.shape, c.label
         assert manipulated.dtype == np.uint8, c.label
@@ -74,7 +75,7 @@ def test_the_picture_itself_is_left_alone_even_as_a_read_only_view():
     view = image[8:40, 8:40]
     view.flags.writeable = False
     before = view.copy()
-    for c in IMC_CLASSES:
+    for c in MANIPULATIONS.classes:
         from_view = manipulate(c, view)
         np.testing.assert_array_equal(view, before, err_msg=c.label)
         np.testing.assert_array_equal(from_view, manipulate(c, before), err_msg=c.label)
@@ -134,9 +135,9 @@ def lighten(image, levels, rng):
 LIGHTEN = Manipulation("Lighten", "tone", lighten, parameters=(5, 10))
 
 
-def test_the_package_comes_with_the_385_and_nothing_added():
-    assert MANIPULATIONS.classes == IMC_CLASSES
-    assert MANIPULATIONS.types == IMC_TYPES
+def test_the_385_keep_their_places_whatever_is_added_to_the_package():
+    assert MANIPULATIONS.classes[:385] == IMC_CLASSES
+    assert MANIPULATIONS.types[:25] == IMC_TYPES
 
 
 def test_an_added_type_comes_after_the_385_and_is_applied_by_index_or_class():
