@@ -165,8 +165,8 @@ def paste_object(
 
 def forgery_name(paste: Paste, box_xyxy: tuple[int, int, int, int]) -> str:
     """The name of a forgery: `Tp_<object picture>_<background>_x1_y1_x2_y2_<category>`, without an ending."""
-    words = [_word(paste.object_id), _word(paste.background_id), *map(str, _list_box(box_xyxy))]
-    return "_".join(("Tp", *words, _word(paste.category)))
+    words = [name_word(paste.object_id), name_word(paste.background_id), *map(str, _list_box(box_xyxy))]
+    return "_".join(("Tp", *words, name_word(paste.category)))
 
 
 def list_line(name: str, box_xyxy: tuple[int, int, int, int]) -> str:
@@ -185,6 +185,6 @@ def _list_box(box_xyxy: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     return left + 1, top + 1, right, bottom
 
 
-def _word(text: str) -> str:
+def name_word(text: str) -> str:
     """Text without what separates fields and endings in names and lists."""
     return re.sub(r"[^0-9A-Za-z]+", "-", text)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_RANDOM_CANDIDATES = 160
+_RANDOM_CANDIDATES = 120
 _NEVER_FILLED = -(10**6)
 
 
@@ -51,7 +51,7 @@ def exemplar_fill(
         rows, columns = slice(y - half, y + half + 1), slice(x - half, x + half + 1)
         tried = centres[rng.integers(len(centres), size=_RANDOM_CANDIDATES)]
         used = origin[rows, columns].reshape(-1, 2)
-        used = np.unique(used[used[:, 0] != _NEVER_FILLED], axis=0) + (y, x)
+        used = np.unique(used[used[:, 0] != _NEVER_FILLED], axis=0) + np.array((y, x))
         inside = (used >= half).all(axis=1) & (used < np.subtract(to_fill.shape, half)).all(axis=1)
         used = used[inside]
         used = used[free[used[:, 0] - half, used[:, 1] - half]]

@@ -197,7 +197,7 @@ def _donor_object(
         ]
     if not fitting:
         return None, history
-    outline, scale = fitting[rng.integers(len(fitting))]
+    outline, scale = fitting[_pick(len(fitting), rng)]
     return outline, replace(history, donor=origin_around(history.donor, donor.size_hw, outline, scale, rng))
 
 
@@ -216,4 +216,9 @@ def _host_object(history: History, host: Source, technique: str, rng: np.random.
         on_canvas = (points >= 0).all() and (points < history.host.canvas_hw[::-1]).all()
         if on_canvas or technique != "copy_move":
             fitting.append(outline)
-    return fitting[rng.integers(len(fitting))] if fitting else None
+    return fitting[_pick(len(fitting), rng)] if fitting else None
+
+
+def _pick(count: int, rng: np.random.Generator) -> int:
+    """A position that is more often among the first: the clearest objects come first."""
+    return int(rng.integers(count, size=2).min())

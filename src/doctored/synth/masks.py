@@ -14,8 +14,10 @@ from doctored.core.forgery import Outline
 
 # Side of the square in which a shape is drawn before it is scaled to its area.
 _BOX_PX = 256
-# At least so much of the window is covered, so that no sample is called forged for a handful of pixels.
-MIN_VISIBLE_FRACTION = 0.005
+# At least so much of the window is covered, so that no sample is called forged for a handful of pixels,
+MIN_VISIBLE_FRACTION = 0.01
+# and so much of the stencil is seen, or nobody could tell what it is.
+_MIN_SEEN_SHARE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,8 +180,8 @@ def place(
 ) -> tuple[NDArray[np.bool_], tuple[int, int]]:
     """Lay a stencil on a canvas in one piece, anywhere alike.
 
-    It may hang over the window's border, as long as `MIN_VISIBLE_FRACTION` of the window, or half of the stencil
-    if that is less, is covered.
+    It may hang over the window's border, as long as a quarter of it is seen, and `MIN_VISIBLE_FRACTION` of the window,
+    or half of the stencil if that is less, is covered.
 
     Args:
         stencil: Of any size.
@@ -192,7 +194,8 @@ def place(
         may lie outside.
     """
     height, width = stencil.shape.shape
-    needed = min(MIN_VISIBLE_FRACTION * window.area_px, stencil.shape.sum() / 2)
+    area = int(stencil.shape.sum())
+    needed = max(min(MIN_VISIBLE_FRACTION * window.area_px, area / 2), _MIN_SEEN_SHARE * min(area, window.area_px))
     while True:
         top = int(rng.integers(window.top - height + 1, window.bottom))
         left = int(rng.integers(window.left - width + 1, window.right))

@@ -1,6 +1,7 @@
 """Removal: something vanishes under content made from what surrounds it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -8,6 +9,7 @@ import numpy as np
 
 from doctored.synth.composite import (
     AREA_RANGE,
+    OVERHANG,
     Composite,
     Mask,
     Pixels,
@@ -24,18 +26,23 @@ INPAINT_RADIUS_PX = (3, 9)
 """Of OpenCV's inpainting while samples are waited for; its time grows with the square of the radius."""
 SLOW_INPAINT_RADIUS_PX = (10, 33)
 """Of OpenCV's inpainting where forgeries are made ahead."""
-# Filling pixel by pixel takes time by the pixel.
-_SMALL_AREA_RANGE = (0.008, 0.03)
+# Filling from the border inwards takes time by the pixel.
+_SLOW_AREA_RANGES = {
+    "telea": (0.008, 0.03),
+    "navier_stokes": (0.008, 0.03),
+    "exemplar": (0.01, 0.06),
+}
 _FREE_KINDS = ("lines", "polygon", "holes", "blob")
 
 
 def remove(scene: Scene, rng: np.random.Generator) -> Composite:
     """Fill a region: pixel by pixel where it is small, else by cloning with matched colours or smoothing over."""
     fill = tuple(_FILLS)[rng.choice(len(_FILLS), p=_SHARES)]
-    slow = fill in ("telea", "navier_stokes", "exemplar")
-    stencil = scene.stencil(rng, _SMALL_AREA_RANGE if slow else AREA_RANGE[scene.domain], _FREE_KINDS)
-    if slow and stencil.shape.sum() > 1.6 * _SMALL_AREA_RANGE[1] * scene.window.area_px:
-        fill = "retouch"  # an object may be larger than asked for
+    area_range = _SLOW_AREA_RANGES.get(fill, AREA_RANGE[scene.domain])
+    stencil = scene.stencil(rng, area_range, _FREE_KINDS)
+    if stencil.shape.sum() > OVERHANG * area_range[1] * scene.window.area_px:
+        # An object that was drawn for its look may be too large for this fill.
+        stencil = replace(scene, outline=None).stencil(rng, area_range, _FREE_KINDS)
     mask, (top, left) = place(stencil, scene.canvas.shape[:2], scene.window, rng)
     content, choices = _FILLS[fill](scene.canvas, mask, rng)
     feather_px = scene.feather_px(rng) if fill in ("clone", "retouch") else 0.0
