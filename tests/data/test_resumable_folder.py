@@ -23,7 +23,9 @@ def contents(folder):
 def test_the_same_command_finds_what_it_left(tmp_path):
     fill(tmp_path / "out")
     before = contents(tmp_path / "out")
+    (tmp_path / "out" / "images" / ".b.png.123.part").touch()  # of a program that was killed
     open_folder(tmp_path / "out", COMMAND, RESULTS, force=False)
+    assert contents(tmp_path / "out") == before
     open_folder(tmp_path / "out", COMMAND, RESULTS, force=True)
     assert contents(tmp_path / "out") == before
 

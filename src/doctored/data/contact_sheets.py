@@ -91,11 +91,11 @@ def contact_sheet(
     rows = [(kind, _forgery_tiles(host, donor, kind, seed, tile_px)) for kind in TECHNIQUES]
     patch = _middle(host.pixels, tile_px)
     for family in families_of(manipulations.classes):
-        chosen = _examples([c for c in manipulations.classes if c.family == family])
-        tiles = [
-            (c.label, apply_manipulation(patch, c, np.random.default_rng(seed), manipulations=manipulations))
-            for c in chosen
-        ]
+        tiles: list[Tile] = []
+        for c in _examples([c for c in manipulations.classes if c.family == family]):
+            rng = np.random.default_rng(seed)
+            shown = apply_manipulation(patch, c, rng, manipulations=manipulations)
+            tiles.append((c.label, shown.astype(np.uint8)))
         rows.append((family, tiles))
     return _drawn(rows, tile_px)
 
@@ -155,7 +155,7 @@ def _drawn(rows: Sequence[tuple[str, Sequence[Tile]]], tile_px: int) -> Image.Im
         draw.text((_GAP_PX, top), name, _INK, title)
         for column, (label, tile) in enumerate(tiles):
             left = margin_px + column * (tile_px + _GAP_PX)
-            sheet.paste(Image.fromarray(np.asarray(tile, np.uint8)), (left, top))
+            sheet.paste(Image.fromarray(tile), (left, top))
             draw.text((left, top + tile_px + 2), label, _INK, font)
     return sheet
 

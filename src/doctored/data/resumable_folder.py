@@ -15,6 +15,7 @@ from typing import Any
 from doctored.core.errors import ConfigError, DataError
 
 COMMAND_FILE = "command.json"
+_UNFINISHED = ".part"
 _WAITING_PER_WORKER = 4
 
 
@@ -36,6 +37,8 @@ def open_folder(folder: Path, command: dict[str, Any], results: Sequence[str], *
         if path.is_file():
             earlier = json.loads(path.read_text(encoding="utf-8"))
             if earlier == command:
+                for unfinished in folder.rglob(f".*{_UNFINISHED}"):
+                    unfinished.unlink()
                 return
             if not force:
                 raise ConfigError(
@@ -59,7 +62,7 @@ def open_folder(folder: Path, command: dict[str, Any], results: Sequence[str], *
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file that is complete or not there, also if the program is stopped meanwhile."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
     try:
         unfinished.write_bytes(data)
         os.replace(unfinished, path)

@@ -85,9 +85,9 @@ def draw_file(
     """Draw how a file is to be made; the arguments and errors are those of `draw_recipe`."""
     recipe = draw_recipe(host, donor, technique, size_px, seed, domain)
     history = History.from_recipe(recipe.history)
-    steps, save = history.after, None
-    if steps and isinstance(steps[-1], Save):
-        steps, save = steps[:-1], steps[-1]
+    last = history.after[-1] if history.after else None
+    save = last if isinstance(last, Save) else None
+    steps = history.after if save is None else history.after[:-1]
     unsaved = replace(history, after=steps, crop_yx=(0, 0))
     return FileRecipe(replace(recipe, history=unsaved.to_recipe()), save)
 
