@@ -1,5 +1,4 @@
 import csv
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +7,8 @@ from PIL import Image
 
 from doctored.core.errors import ConfigError, DataError
 from doctored.core.forgery import TECHNIQUES
-from doctored.data.forged_folder import MANIFEST_COLUMNS, ForgeSettings, forge_files
-from doctored.data.photograph_pool import read_source
-from doctored.data.photographs import Photograph
-from doctored.synth.forged_file import FileRecipe, make_file
+from doctored.data.forged_folder import MANIFEST_COLUMNS, ForgeSettings, forge_files, rebuild_file
+from doctored.data.paired_folder import list_pairs
 
 SETTINGS = ForgeSettings(count=12, seed=3, size_px=64)
 
@@ -73,6 +70,17 @@ def test_the_manifest_names_every_file_and_tells_what_is_in_it(forged):
         assert bool(row["donor"]) == (row["technique"] == "splicing")
 
 
+def test_the_folder_can_be_evaluated_as_it_is(forged):
+    pairs = list_pairs(forged[0])
+    rows = manifest(forged[0])
+    names = {
+        authentic: [row["image"] for row in rows if (row["technique"] == "authentic") == authentic]
+        for authentic in (True, False)
+    }
+    assert [path.relative_to(forged[0]).as_posix() for path, _ in pairs.forged] == names[False]
+    assert [path.relative_to(forged[0]).as_posix() for path in pairs.authentic] == names[True]
+
+
 def test_kinds_come_equally_often_in_shuffled_rounds(forged):
     rows = manifest(forged[0])
     for start in (0, 5):
@@ -83,12 +91,20 @@ def test_kinds_come_equally_often_in_shuffled_rounds(forged):
 def test_recipes_make_the_same_files_again(forged, photos):
     output, _, _ = forged
     for row in manifest(output):
-        recipe = FileRecipe.from_json(json.dumps(json.loads((output / row["recipe"]).read_text())["recipe"]))
-        host, donor = (
-            read_source(Photograph(photos / source.file, source.file))
-            for source in (recipe.picture.host, recipe.picture.donor)
-        )
-        assert make_file(recipe, host, donor).data == (output / row["image"]).read_bytes()
+        made = rebuild_file(output / row["recipe"], photos)
+        assert made.data == (output / row["image"]).read_bytes()
+        with Image.open(output / row["mask"]) as mask:
+            np.testing.assert_array_equal(made.forgery.gt_mask, np.asarray(mask) > 0)
+
+
+def test_a_recipe_without_its_photographs_or_of_something_else_is_refused(forged, photos, tmp_path):
+    path = forged[0] / "recipes" / "000000.json"
+    for seed, name in enumerate(["a.png", "b.png", "sub/c.jpg", "d.png"], start=50):
+        save_photograph(tmp_path / name, seed)
+    with pytest.raises(DataError, match="give the file that the recipe was drawn from"):
+        rebuild_file(path, tmp_path)
+    with pytest.raises(DataError, match="is no recipe of a forged file"):
+        rebuild_file(forged[0] / "command.json", photos)
 
 
 def test_bad_and_tiny_photographs_are_skipped_and_listed(forged):
@@ -124,14 +140,15 @@ def test_another_seed_makes_other_files(forged, photos, tmp_path):
 def test_what_is_missing_is_made_and_what_is_there_is_kept(photos, tmp_path):
     forge_files(photos, tmp_path, replace(SETTINGS, count=4))
     whole = contents(tmp_path)
-    (tmp_path / "recipes/000002.json").unlink()
-    (tmp_path / "images").joinpath(json.loads(whole["recipes/000002.json"])["row"]["image"][7:]).unlink()
-    kept = tmp_path / "masks/000001.png"
-    kept.write_bytes(b"not made again")
+    rows = manifest(tmp_path)
+    for lost in (rows[2]["recipe"], rows[2]["image"]):
+        (tmp_path / lost).unlink()
+    kept = rows[1]["mask"]
+    (tmp_path / kept).write_bytes(b"not made again")
     seen = []
     forge_files(photos, tmp_path, replace(SETTINGS, count=4), on_progress=lambda *state: seen.append(state))
     assert seen == [("forgeries", 3, 4), ("forgeries", 4, 4)]
-    assert contents(tmp_path) == whole | {"masks/000001.png": b"not made again"}
+    assert contents(tmp_path) == whole | {kept: b"not made again"}
 
 
 def test_another_command_or_other_photographs_are_refused(photos, tmp_path):

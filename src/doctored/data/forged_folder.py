@@ -25,13 +25,17 @@ from doctored.core.recipe import GENERATOR_VERSION
 from doctored.data.photograph_pool import read_source
 from doctored.data.photographs import Photograph, Skipped, list_photographs
 from doctored.data.resumable_folder import open_folder, work_through, write_file
-from doctored.synth.forged_file import draw_file, make_file
+from doctored.synth.forged_file import FileRecipe, ForgedFile, draw_file, make_file
 from doctored.synth.histories import DOMAIN_SHARES, Domain, smallest_side_px
 from doctored.synth.objects import find_objects
 
-IMAGES, MASKS, SOURCE_MASKS, RECIPES, OBJECTS = "images", "masks", "source_masks", "recipes", "objects"
+# Forged pictures and their masks in `images` and `masks`, others in `authentic`: as `list_pairs` reads them.
+IMAGES, MASKS, SOURCE_MASKS = "images", "masks", "source_masks"
+AUTHENTIC, AUTHENTIC_MASKS = "authentic", "authentic_masks"
+RECIPES, OBJECTS = "recipes", "objects"
+FOLDERS = (IMAGES, MASKS, SOURCE_MASKS, AUTHENTIC, AUTHENTIC_MASKS, RECIPES, OBJECTS)
 MANIFEST, PHOTOGRAPHS = "manifest.csv", "photographs.csv"
-RESULTS = (IMAGES, MASKS, SOURCE_MASKS, RECIPES, OBJECTS, MANIFEST, PHOTOGRAPHS)
+RESULTS = (*FOLDERS, MANIFEST, PHOTOGRAPHS)
 MANIFEST_COLUMNS = (
     "name", "technique", "domain", "image", "mask", "source_mask", "recipe",
     "width", "height", "manipulated_fraction", "host", "donor",
@@ -107,7 +111,7 @@ def forge_files(
     }
     open_folder(output, command, RESULTS, force=force)
     try:
-        for name in (IMAGES, MASKS, SOURCE_MASKS, RECIPES, OBJECTS):
+        for name in FOLDERS:
             (output / name).mkdir(exist_ok=True)
         skipped = check_photographs(
             photographs, output, smallest_side_px(settings.size_px), workers, on_progress
@@ -138,6 +142,29 @@ def forge_files(
     return skipped
 
 
+def rebuild_file(recipe: Path, photos: Path) -> ForgedFile:
+    """Make a file again from its recipe.
+
+    Args:
+        recipe: A file of `recipes/`.
+        photos: The folder of photographs that it was made from.
+
+    Raises:
+        DataError: The recipe cannot be read, or a photograph is not the one that it names.
+        ImageReadError: A photograph cannot be read.
+    """
+    try:
+        document = json.loads(recipe.read_text(encoding="utf-8"))["recipe"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{recipe} is no recipe of a forged file ({error!r})") from error
+    read = FileRecipe.from_json(json.dumps(document))
+    host, donor = (
+        read_source(Photograph(photos / source.file, source.file))
+        for source in (read.picture.host, read.picture.donor)
+    )
+    return make_file(read, host, donor)
+
+
 class SampleWriter:
     """Makes one sample by its number and writes its files, the recipe last: a sample with a recipe is complete.
 
@@ -158,13 +185,14 @@ class SampleWriter:
             sources = self._source(host), self._source(donor)
             recipe = draw_file(*sources, kind, settings.size_px, seed, settings.domain)
             made = make_file(recipe, *sources)
-        image = f"{IMAGES}/{name}{made.recipe.suffix}"
+        images, masks = (AUTHENTIC, AUTHENTIC_MASKS) if kind == "authentic" else (IMAGES, MASKS)
+        image, mask = f"{images}/{name}{made.recipe.suffix}", f"{masks}/{name}.png"
         row = {
             "name": name,
             "technique": kind,
             "domain": made.recipe.picture.domain,
             "image": image,
-            "mask": f"{MASKS}/{name}.png",
+            "mask": mask,
             "source_mask": "",
             "recipe": f"{RECIPES}/{name}.json",
             "width": made.forgery.image.shape[1],
@@ -174,7 +202,7 @@ class SampleWriter:
             "donor": self.photographs[donor].file if kind == "splicing" else "",
         }
         write_file(self.output / image, made.data)
-        write_file(self.output / MASKS / f"{name}.png", mask_png(made.forgery.gt_mask))
+        write_file(self.output / mask, mask_png(made.forgery.gt_mask))
         if made.forgery.source_mask is not None:
             row["source_mask"] = f"{SOURCE_MASKS}/{name}.png"
             write_file(self.output / SOURCE_MASKS / f"{name}.png", mask_png(made.forgery.source_mask))
