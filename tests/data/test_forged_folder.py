@@ -1,5 +1,7 @@
 import csv
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -194,3 +196,12 @@ def test_kinds_that_do_not_exist_or_come_twice_are_refused(kinds):
 def test_a_domain_that_does_not_exist_is_refused():
     with pytest.raises(ConfigError, match="--domain is 'print'; choose one of web, lossless, chain"):
         ForgeSettings(1, domain="print")
+
+
+def test_the_example_of_the_docs_rebuilds_a_file(forged, photos):
+    page = (Path(__file__).parents[2] / "docs" / "forgeries.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    example = example.replace('"forged/', f'"{forged[0].as_posix()}/').replace('"photos"', repr(str(photos)))
+    names = {}
+    exec(example, names)
+    assert names["made"].data == (forged[0] / manifest(forged[0])[0]["image"]).read_bytes()
