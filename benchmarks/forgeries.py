@@ -17,14 +17,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from forgery_statistics import coverage_deviation, global_statistics, leak_auc
-from imc_operators import processor_name
 
 from doctored.core.forgery import TECHNIQUES
 from doctored.data.forgery_stream import ForgeryStream
 from doctored.data.photograph_pool import PhotographPool, build_pool
 from doctored.data.photographs import list_photographs, read_split, with_role
 from doctored.synth.histories import smallest_side_px
+from forgery_statistics import coverage_deviation, global_statistics, leak_auc
+from imc_operators import processor_name
 
 BAR_FORGERIES_PER_SECOND = 15
 BAR_AUC = (0.45, 0.55)
@@ -71,7 +71,7 @@ def main() -> None:
     print(f"{'all alike':<12} {len(speeds) / sum(1 / speed for speed in speeds):8.1f} per second "
           f"(bar: {BAR_FORGERIES_PER_SECOND})\n")  # fmt: skip
 
-    half = {kind: 0.125 for kind in TECHNIQUES} | {"authentic": 0.5}
+    half = dict.fromkeys(TECHNIQUES, 0.125) | {"authentic": 0.5}
     stream = ForgeryStream(pool, arguments.size, seed=1, shares=half)
     forgeries = [stream[number] for number in range(arguments.count)]
     facts = np.array([global_statistics(forgery) for forgery in forgeries])

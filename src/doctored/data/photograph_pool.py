@@ -1,5 +1,6 @@
 """A pool of photographs in two files: prepared once, then shared by all processes that make forgeries from it."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,12 +14,21 @@ from doctored.core.errors import DataError, DoctoredError
 from doctored.core.forgery import Outline, Source
 from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
+from doctored.data.coco_annotations import read_annotations
 from doctored.data.photographs import Photograph, Skipped
 from doctored.synth.histories import JPEG_GRID_PX
+from doctored.synth.masks import outline_of
 
 _PIXELS, _INDEX, _FORMAT = "pixels.npy", "index.json", 1
 # Which sides an orientation exchanges or counts from the other end: (rows reversed, columns reversed).
-_REVERSED = {2: (False, True), 3: (True, True), 4: (True, False), 6: (False, True), 7: (True, True), 8: (True, False)}
+_REVERSED = {
+    2: (False, True),
+    3: (True, True),
+    4: (True, False),
+    6: (False, True),
+    7: (True, True),
+    8: (True, False),
+}
 
 
 def read_source(photograph: Photograph, objects: Sequence[Outline] = ()) -> Source:
@@ -30,31 +40,19 @@ def read_source(photograph: Photograph, objects: Sequence[Outline] = ()) -> Sour
     return _source(photograph, read_image(photograph.path), objects)
 
 
-def read_coco_outlines(path: Path) -> dict[str, list[Outline]]:
-    """The polygons of a COCO-style annotation file by picture file, crowds and run-length masks left out.
+def annotated_outlines(path: Path) -> dict[str, list[Outline]]:
+    """The outlines of a COCO-style annotation file, by picture file as a folder of photographs names it.
+
+    Args:
+        path: Lies in the folder of its pictures; those are expected to be named relative to that folder's parent.
 
     Raises:
         DataError: The file cannot be read, or is no such file.
     """
-    try:
-        annotations = json.loads(path.read_text(encoding="utf-8"))
-        files = {image["id"]: image["file_name"] for image in annotations["images"]}
-        outlines: dict[str, list[Outline]] = {file: [] for file in files.values()}
-        for entry in annotations["annotations"]:
-            if entry.get("iscrowd") or not isinstance(entry["segmentation"], list):
-                continue
-            rings = tuple(
-                np.rint(np.reshape(ring, (-1, 2))).astype(np.int32)
-                for ring in entry["segmentation"]
-                if len(ring) >= 6
-            )
-            if rings:
-                outlines[files[entry["image_id"]]].append(rings)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} is no COCO annotation file ({type(error).__name__}: {error}); expected JSON with images and "
-            "annotations"
-        ) from error
+    outlines = {}
+    for picture in read_annotations(path):
+        masks = [annotated.mask(picture.size_hw) for annotated in picture.objects]
+        outlines[f"{path.parent.name}/{picture.file}"] = [outline_of(mask) for mask in masks if mask.any()]
     return outlines
 
 
@@ -79,6 +77,7 @@ class PhotographPool(Sequence[Source]):
             raise DataError(f"{folder} holds no pool of photographs ({error}); build it first") from error
         if index.get("format") != _FORMAT or index["bytes"] != self._pixels.size:
             raise DataError(f"{folder} holds a pool of another version or an incomplete one; build it again")
+        self.asked: str = index["asked"]
         self._sources = [self._mapped(entry) for entry in index["photographs"]]
 
     def __len__(self) -> int:
@@ -105,8 +104,28 @@ class PhotographPool(Sequence[Source]):
         )
 
 
+def prepared_pool(
+    photographs: Sequence[Photograph],
+    folder: Path,
+    *,
+    min_side_px: int = 1,
+    annotated: Mapping[str, Sequence[Outline]] | None = None,
+) -> tuple[PhotographPool, list[Skipped]]:
+    """The pool in a folder if it was built from these photographs with these limits, else a new one.
+
+    Args, Returns, Raises: As `build_pool`; of a pool that was already there nothing is listed as skipped.
+    """
+    try:
+        pool = PhotographPool(folder)
+        if pool.asked == _asked(photographs, min_side_px, annotated or {}):
+            return pool, []
+    except DataError:
+        pass  # nothing there, or of no use: it is built below
+    return build_pool(photographs, folder, min_side_px=min_side_px, annotated=annotated)
+
+
 def build_pool(
-    photographs: Iterable[Photograph],
+    photographs: Sequence[Photograph],
     folder: Path,
     *,
     min_side_px: int = 1,
@@ -143,7 +162,8 @@ def build_pool(
         (folder / _PIXELS).unlink()
         first = f" (the first: {skipped[0].reason})" if skipped else ""
         raise DataError(f"none of the {len(skipped)} photographs can be used{first}")
-    index = {"format": _FORMAT, "bytes": start, "photographs": entries}
+    asked = _asked(photographs, min_side_px, annotated or {})
+    index = {"format": _FORMAT, "asked": asked, "bytes": start, "photographs": entries}
     # Written last and at once: a pool with an index is complete.
     unfinished = folder / f"{_INDEX}.part"
     unfinished.write_text(json.dumps(index, separators=(",", ":")), encoding="utf-8")
@@ -190,6 +210,14 @@ def _source(photograph: Photograph, picture: Picture, objects: Sequence[Outline]
         group=photograph.camera or photograph.source or "",
         grid_yx=(grid_yx[0], grid_yx[1]),
     )
+
+
+def _asked(
+    photographs: Sequence[Photograph], min_side_px: int, annotated: Mapping[str, Sequence[Outline]]
+) -> str:
+    """A hash of what a pool was asked to hold."""
+    files = [[photograph.file, len(annotated.get(photograph.file, ()))] for photograph in photographs]
+    return hashlib.sha256(json.dumps([min_side_px, files]).encode()).hexdigest()
 
 
 def _entry(source: Source, start: int) -> dict[str, Any]:

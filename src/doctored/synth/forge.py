@@ -17,7 +17,7 @@ from doctored.synth.composite import AREA_RANGE, OVERHANG, Composite, Scene, dra
 from doctored.synth.copy_move import COPY_MOVE_MAX_AREA, copy_move
 from doctored.synth.enhancement import enhance
 from doctored.synth.histories import Domain, History, draw_history, origin_around, render
-from doctored.synth.masks import area_px, extent_px
+from doctored.synth.masks import outline_area_px, outline_extent_px
 from doctored.synth.removal import remove
 from doctored.synth.splicing import splice
 from doctored.synth.steps import follow
@@ -183,17 +183,19 @@ def _donor_object(
         fitting = [
             (outline, 1.0)
             for outline in donor.objects
-            if 0.5 * low <= area_px(outline) / window.area_px <= OVERHANG * high
-            and extent_px(outline) <= _LARGEST_EXTENT * window.side_px
+            if 0.5 * low <= outline_area_px(outline) / window.area_px <= OVERHANG * high
+            and outline_extent_px(outline) <= _LARGEST_EXTENT * window.side_px
         ]
     else:
         wanted_px = OVERHANG * draw_area(rng, (low, high)) * window.area_px
-        scaled = [(outline, float(np.sqrt(wanted_px / area_px(outline)))) for outline in donor.objects]
+        scaled = [
+            (outline, float(np.sqrt(wanted_px / outline_area_px(outline)))) for outline in donor.objects
+        ]
         fitting = [
             (outline, scale)
             for outline, scale in scaled
             if _DONOR_SCALES[0] <= scale <= _DONOR_SCALES[1]
-            and scale * extent_px(outline) <= _LARGEST_EXTENT * window.side_px
+            and scale * outline_extent_px(outline) <= _LARGEST_EXTENT * window.side_px
         ]
     if not fitting:
         return None, history
@@ -209,8 +211,8 @@ def _host_object(history: History, host: Source, technique: str, rng: np.random.
     fitting = []
     for outline in host.objects:
         scaled = history.host.on_canvas(outline)
-        share = area_px(scaled) / history.window.area_px
-        if not 0.5 * low <= share <= OVERHANG * high or extent_px(scaled) > history.window.side_px:
+        share = outline_area_px(scaled) / history.window.area_px
+        if not 0.5 * low <= share <= OVERHANG * high or outline_extent_px(scaled) > history.window.side_px:
             continue
         points = np.concatenate(scaled)
         on_canvas = (points >= 0).all() and (points < history.host.canvas_hw[::-1]).all()

@@ -150,12 +150,18 @@ def free_stencil(
     return Stencil(shape[bounding_box(shape)], kind)
 
 
-def area_px(outline: Outline) -> float:
+def outline_of(mask: NDArray[np.bool_]) -> Outline:
+    """The outline of a mask's pieces, their holes filled."""
+    rings, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return tuple(np.asarray(cv2.approxPolyDP(ring, 0.8, True)[:, 0], np.int32) for ring in rings)
+
+
+def outline_area_px(outline: Outline) -> float:
     """The area of an outline's polygons together."""
     return sum(cv2.contourArea(ring) for ring in outline)
 
 
-def extent_px(outline: Outline) -> int:
+def outline_extent_px(outline: Outline) -> int:
     """The longer side of an outline's bounding box."""
     return int(np.ptp(np.concatenate(outline), axis=0).max()) + 1
 
@@ -195,7 +201,9 @@ def place(
     """
     height, width = stencil.shape.shape
     area = int(stencil.shape.sum())
-    needed = max(min(MIN_VISIBLE_FRACTION * window.area_px, area / 2), _MIN_SEEN_SHARE * min(area, window.area_px))
+    needed = max(
+        min(MIN_VISIBLE_FRACTION * window.area_px, area / 2), _MIN_SEEN_SHARE * min(area, window.area_px)
+    )
     while True:
         top = int(rng.integers(window.top - height + 1, window.bottom))
         left = int(rng.integers(window.left - width + 1, window.right))

@@ -55,7 +55,9 @@ def _graph_segments(small: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
 
     masks = []
     for coarseness in (150, 500):
-        labels = felzenszwalb(small, scale=coarseness, sigma=0.8, min_size=small.shape[0] * small.shape[1] // 150)
+        labels = felzenszwalb(
+            small, scale=coarseness, sigma=0.8, min_size=small.shape[0] * small.shape[1] // 150
+        )
         masks += _masks_of(labels)
     return masks
 
@@ -67,7 +69,9 @@ def _merged_superpixels(small: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
     superpixels = slic(small, n_segments=180, compactness=12, start_label=0)
     graph = rag_mean_color(small, superpixels)
     return [
-        mask for limit in (22, 36) for mask in _masks_of(cut_threshold(superpixels, graph, limit, in_place=False))
+        mask
+        for limit in (22, 36)
+        for mask in _masks_of(cut_threshold(superpixels, graph, limit, in_place=False))
     ]
 
 
@@ -85,7 +89,8 @@ def _grabcut(small: NDArray[np.uint8], seeds: list[NDArray[np.bool_]]) -> list[N
         left, top, width, height = cv2.boundingRect(seed.astype(np.uint8))
         margin_x, margin_y = width // 4 + 3, height // 4 + 3
         labels = np.full(seed.shape, cv2.GC_BGD, np.uint8)
-        box = (slice(max(0, top - margin_y), top + height + margin_y),) + (
+        box = (
+            slice(max(0, top - margin_y), top + height + margin_y),
             slice(max(0, left - margin_x), left + width + margin_x),
         )
         labels[box] = cv2.GC_PR_BGD

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from doctored.core.forgery import Source
 from doctored.data.forgery_stream import ForgeryStream
 from doctored.models.mantranet.mantranet import ManTraNet
 from doctored.models.mantranet.settings import ManTraNetSettings
@@ -64,16 +65,13 @@ class ManTraNetTraining(ManTraNet):
 
 
 class ForgerySamples:
-    """Forgeries by number: sample n of a seed is always the same, so a resumed run goes on where it stopped.
+    """Forgeries by number, each as (image uint8 (crop_px, crop_px, 3), gt_mask bool, ignore_mask bool)."""
 
-    Each sample is (image uint8 (crop_px, crop_px, 3), gt_mask bool, ignore_mask bool).
-    """
-
-    def __init__(self, stream: ForgeryStream, seed: int) -> None:
-        self.stream, self.seed = stream, seed
+    def __init__(self, stream: ForgeryStream) -> None:
+        self.stream = stream
 
     def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
-        forgery = self.stream.sample(np.random.default_rng([self.seed, number]))
+        forgery = self.stream[number]
         nothing = np.zeros_like(forgery.gt_mask)
         source = nothing if forgery.source_mask is None else forgery.source_mask
         return forgery.image, forgery.gt_mask, source & ~forgery.gt_mask
@@ -84,8 +82,8 @@ class MantranetTask:
 
     Args:
         settings: Of the run.
-        photographs: RGB uint8 pictures to make forgeries from.
-        held_out: RGB uint8 pictures for the loss at each checkpoint, never learned from.
+        photographs: What forgeries are made from, such as a `PhotographPool`.
+        held_out: Photographs for the loss at each checkpoint, never learned from.
         start: Weights of a ManTra-Net to go on from: at least an extractor's (`imtfe.*`), as stage one leaves
             them; without an anomaly detector's (`ladn.*`) that one starts at random. None starts all at random.
         source: What the run's description says about the photographs and the start.
@@ -97,8 +95,8 @@ class MantranetTask:
     def __init__(
         self,
         settings: MantranetSettings,
-        photographs: Sequence[NDArray[np.uint8]],
-        held_out: Sequence[NDArray[np.uint8]],
+        photographs: Sequence[Source],
+        held_out: Sequence[Source],
         start: dict[str, torch.Tensor] | None,
         source: dict[str, Any],
         model_settings: ManTraNetSettings | None = None,
@@ -115,8 +113,8 @@ class MantranetTask:
         self.samples = self._forgeries(photographs, settings.seed)
         self.held_out_samples = self._forgeries(held_out, seed=385)
 
-    def _forgeries(self, photographs: Sequence[NDArray[np.uint8]], seed: int) -> ForgerySamples:
-        return ForgerySamples(ForgeryStream(photographs, size_px=self.settings.crop_px), seed)
+    def _forgeries(self, photographs: Sequence[Source], seed: int) -> ForgerySamples:
+        return ForgerySamples(ForgeryStream(photographs, size_px=self.settings.crop_px, seed=seed))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         groups: list[dict[str, Any]] = [{"params": list(self.network.ladn.parameters())}]
