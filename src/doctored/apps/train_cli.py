@@ -118,6 +118,7 @@ def mantranet(
         doctored train mantranet photos --start runs/imc --output runs/mantranet --preset cpu
         doctored train mantranet photos --output runs/mantranet --preset cpu --resume
     """
+    from doctored.data.removals import prepared_removals
     from doctored.synth.histories import smallest_side_px
     from doctored.train.mantranet import MantranetTask
     from doctored.train.settings import MantranetSettings
@@ -125,7 +126,15 @@ def mantranet(
     chosen = _settings(MantranetSettings, preset, steps, seed, settings)
     folder = pool or output.with_name(f"{output.name}.pool")
     learn, held_out, source = _pools(photos, split, folder, annotations, smallest_side_px(chosen.crop_px))
-    task = MantranetTask(chosen, learn, held_out, _start_weights(start), source | {"start": _name(start)})
+    removals = prepared_removals(learn, folder / "removals", chosen.crop_px)
+    task = MantranetTask(
+        chosen,
+        learn,
+        held_out,
+        _start_weights(start),
+        source | {"start": _name(start)},
+        removals=removals,
+    )
     _run(task, chosen, output, resume, device)
 
 

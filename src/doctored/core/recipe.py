@@ -38,6 +38,7 @@ class Recipe:
         history: What happens to the pictures before and after forging.
         outline_xy: Polygons of the object that is cut out, in pixels of the photograph that it is taken from;
             None for a free shape.
+        wide_inpainting: A removal by inpainting with a radius of 10 px or more, which takes seconds.
         choices: What was drawn from the seed while forging; empty until the picture has been made.
         generator: Version of the generator.
     """
@@ -49,6 +50,7 @@ class Recipe:
     donor: SourceName
     history: dict[str, Any]
     outline_xy: list[list[list[int]]] | None = None
+    wide_inpainting: bool = False
     choices: dict[str, Any] = field(default_factory=dict)
     generator: int = GENERATOR_VERSION
 

@@ -1,6 +1,7 @@
 """An endless stream of forgeries, made on the fly from a pool of photographs."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,7 +18,9 @@ DEFAULT_SHARES: dict[str, float] = {
     "removal": 0.16,
     "enhancement": 0.2,
 }
+_Name = TypeVar("_Name", bound=str)
 _DONOR_TRIES = 8
+_MADE_AHEAD_SHARE = 1 / 6
 
 
 class ForgeryStream:
@@ -34,6 +37,8 @@ class ForgeryStream:
         seed: Chooses the stream.
         shares: Relative frequency of each of `TECHNIQUES`; those not named do not occur.
         domain_shares: Relative frequency of each domain; those not named do not occur.
+        removals: Removals that take too long to be waited for; a sixth of the removals are taken from them, of any
+            domain. None makes all on the fly.
 
     Raises:
         ConfigError: A technique or domain does not exist, or no share is positive.
@@ -47,7 +52,9 @@ class ForgeryStream:
         seed: int = 0,
         shares: Mapping[str, float] = DEFAULT_SHARES,
         domain_shares: Mapping[Domain, float] = DOMAIN_SHARES,
+        removals: Sequence[Forgery] | None = None,
     ) -> None:
+        self._removals = removals
         self._kinds, self._kind_probabilities = _probabilities(shares, TECHNIQUES)
         self._domains, self._domain_probabilities = _probabilities(domain_shares, tuple(DOMAIN_SHARES))
         needed_px = smallest_side_px(size_px)
@@ -66,10 +73,14 @@ class ForgeryStream:
     def __getitem__(self, number: int) -> Forgery:
         """Sample number n, 0 or more."""
         recipe, host, donor = self._draw(number)
+        if recipe.technique == "removal" and self._removals:
+            rng = np.random.default_rng((self.seed, number, 1))
+            if rng.random() < _MADE_AHEAD_SHARE:
+                return self._removals[int(rng.integers(len(self._removals)))]
         return make_forgery(recipe, host, donor)
 
     def recipe(self, number: int) -> Recipe:
-        """How sample number n is made."""
+        """How sample number n is made, if it is not taken from the removals made ahead."""
         return self._draw(number)[0]
 
     def _draw(self, number: int) -> tuple[Recipe, Source, Source]:
@@ -90,8 +101,10 @@ class ForgeryStream:
         return host, donor
 
 
-def _probabilities(shares: Mapping[str, float], known: tuple[str, ...]) -> tuple[list[str], list[float]]:
-    unknown = sorted(shares.keys() - set(known))
+def _probabilities(
+    shares: Mapping[_Name, float], known: tuple[_Name, ...]
+) -> tuple[list[_Name], list[float]]:
+    unknown = sorted(set(shares) - set(known))
     if unknown:
         raise ConfigError(f"shares name {', '.join(unknown)}; expected some of {', '.join(known)}")
     total = sum(shares.values())

@@ -19,7 +19,7 @@ from doctored.data.photographs import Photograph, Skipped
 from doctored.synth.histories import JPEG_GRID_PX
 from doctored.synth.masks import outline_of
 
-_PIXELS, _INDEX, _FORMAT = "pixels.npy", "index.json", 1
+_PIXELS, _INDEX, _FORMAT = "pixels.npy", "index.json", 2
 # Which sides an orientation exchanges or counts from the other end: (rows reversed, columns reversed).
 _REVERSED = {
     2: (False, True),

@@ -16,12 +16,12 @@ Mask = NDArray[np.bool_]
 
 AREA_RANGE: dict[Domain, tuple[float, float]] = {
     "web": (0.02, 0.15),
-    "lossless": (0.15, 0.4),
+    "lossless": (0.18, 0.42),
     "chain": (0.02, 0.25),
 }
 """Share of the picture that is manipulated, drawn log-uniformly."""
 OVERHANG = 1.35
-"""Shapes hang over the border by about as much of what is seen of them, so they are drawn larger."""
+"""Shapes are drawn larger by this factor, because a part of them hangs over the border."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,7 @@ class Scene:
         domain: Decides sizes and edges.
         outline: The object to cut out, in pixels of the picture that it is cut from (the donor for splicing, else
             the canvas); None for a free shape.
+        wide_inpainting: Remove by inpainting with a radius that takes seconds.
     """
 
     canvas: Pixels
@@ -42,6 +43,7 @@ class Scene:
     window: Window
     domain: Domain
     outline: Outline | None = None
+    wide_inpainting: bool = False
 
     def stencil(
         self,

@@ -44,7 +44,13 @@ COMPOSERS: dict[str, Callable[[Scene, np.random.Generator], Composite]] = {
 
 
 def draw_recipe(
-    host: Source, donor: Source, technique: str, size_px: int, seed: int, domain: Domain | None = None
+    host: Source,
+    donor: Source,
+    technique: str,
+    size_px: int,
+    seed: int,
+    domain: Domain | None = None,
+    wide_inpainting: bool = False,
 ) -> Recipe:
     """Draw how a picture is to be made: its history, and the object that is cut out if there is one.
 
@@ -55,6 +61,7 @@ def draw_recipe(
         size_px: Side of the square picture.
         seed: Source of every choice; the same seed and photographs make the same picture.
         domain: "web", "lossless" or "chain"; None draws one by its share.
+        wide_inpainting: Let a removal inpaint with a radius that takes seconds.
 
     Returns:
         A recipe without choices, for `make_forgery`.
@@ -82,6 +89,7 @@ def draw_recipe(
         donor=SourceName(donor.file, donor.sha256),
         history=history.to_recipe(),
         outline_xy=None if outline is None else [ring.tolist() for ring in outline],
+        wide_inpainting=wide_inpainting,
     )
 
 
@@ -170,6 +178,7 @@ def _scene(recipe: Recipe, history: History, host: Source, donor: Source) -> Sce
         window=history.window,
         domain=history.domain,
         outline=outline,
+        wide_inpainting=recipe.wide_inpainting,
     )
 
 
@@ -183,7 +192,7 @@ def _donor_object(
         fitting = [
             (outline, 1.0)
             for outline in donor.objects
-            if 0.5 * low <= outline_area_px(outline) / window.area_px <= OVERHANG * high
+            if low <= outline_area_px(outline) / window.area_px <= OVERHANG * high
             and outline_extent_px(outline) <= _LARGEST_EXTENT * window.side_px
         ]
     else:
@@ -208,11 +217,13 @@ def _host_object(history: History, host: Source, technique: str, rng: np.random.
     low, high = AREA_RANGE[history.domain]
     if technique == "copy_move":
         low, high = min(low, COPY_MOVE_MAX_AREA), min(high, COPY_MOVE_MAX_AREA)
+    # Things smaller than asked for are better than none, but where regions are to be large.
+    least = low if history.domain == "lossless" else 0.5 * low
     fitting = []
     for outline in host.objects:
         scaled = history.host.on_canvas(outline)
         share = outline_area_px(scaled) / history.window.area_px
-        if not 0.5 * low <= share <= OVERHANG * high or outline_extent_px(scaled) > history.window.side_px:
+        if not least <= share <= OVERHANG * high or outline_extent_px(scaled) > history.window.side_px:
             continue
         points = np.concatenate(scaled)
         on_canvas = (points >= 0).all() and (points < history.host.canvas_hw[::-1]).all()

@@ -24,8 +24,8 @@ from doctored.synth.masks import bounding_box, place
 
 INPAINT_RADIUS_PX = (3, 9)
 """Of OpenCV's inpainting while samples are waited for; its time grows with the square of the radius."""
-SLOW_INPAINT_RADIUS_PX = (10, 33)
-"""Of OpenCV's inpainting where forgeries are made ahead."""
+WIDE_INPAINT_RADIUS_PX = (10, 33)
+"""Of OpenCV's inpainting where removals are made ahead, as the recipe then asks for."""
 # Filling from the border inwards takes time by the pixel.
 _SLOW_AREA_RANGES = {
     "telea": (0.008, 0.03),
@@ -38,13 +38,19 @@ _FREE_KINDS = ("lines", "polygon", "holes", "blob")
 def remove(scene: Scene, rng: np.random.Generator) -> Composite:
     """Fill a region: pixel by pixel where it is small, else by cloning with matched colours or smoothing over."""
     fill = tuple(_FILLS)[rng.choice(len(_FILLS), p=_SHARES)]
+    if scene.wide_inpainting:
+        fill = ("telea", "navier_stokes")[rng.integers(2)]
     area_range = _SLOW_AREA_RANGES.get(fill, AREA_RANGE[scene.domain])
     stencil = scene.stencil(rng, area_range, _FREE_KINDS)
     if stencil.shape.sum() > OVERHANG * area_range[1] * scene.window.area_px:
         # An object that was drawn for its look may be too large for this fill.
         stencil = replace(scene, outline=None).stencil(rng, area_range, _FREE_KINDS)
     mask, (top, left) = place(stencil, scene.canvas.shape[:2], scene.window, rng)
-    content, choices = _FILLS[fill](scene.canvas, mask, rng)
+    if scene.wide_inpainting:
+        radius_px = int(rng.integers(*WIDE_INPAINT_RADIUS_PX, endpoint=True))
+        content, choices = _inpainted(scene.canvas, mask, radius_px, _METHODS[fill])
+    else:
+        content, choices = _FILLS[fill](scene.canvas, mask, rng)
     feather_px = scene.feather_px(rng) if fill in ("clone", "retouch") else 0.0
     choices = {
         "shape": stencil.kind,
@@ -60,12 +66,16 @@ def remove(scene: Scene, rng: np.random.Generator) -> Composite:
 _Filled = tuple[Pixels, dict[str, Any]]
 
 
+_METHODS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}
+
+
 def _telea(canvas: Pixels, mask: Mask, rng: np.random.Generator) -> _Filled:
-    return _inpainted(canvas, mask, int(rng.integers(*INPAINT_RADIUS_PX, endpoint=True)), cv2.INPAINT_TELEA)
+    return _inpainted(canvas, mask, int(rng.integers(*INPAINT_RADIUS_PX, endpoint=True)), _METHODS["telea"])
 
 
 def _navier_stokes(canvas: Pixels, mask: Mask, rng: np.random.Generator) -> _Filled:
-    return _inpainted(canvas, mask, int(rng.integers(*INPAINT_RADIUS_PX, endpoint=True)), cv2.INPAINT_NS)
+    radius_px = int(rng.integers(*INPAINT_RADIUS_PX, endpoint=True))
+    return _inpainted(canvas, mask, radius_px, _METHODS["navier_stokes"])
 
 
 def _inpainted(canvas: Pixels, mask: Mask, radius_px: int, method: int) -> _Filled:
@@ -129,7 +139,7 @@ def _smooth(canvas: Pixels, mask: Mask, rng: np.random.Generator) -> _Filled:
 
 def _clone_shift(mask: Mask, rng: np.random.Generator) -> tuple[int, int]:
     """A shift whose source overlaps the mask little, if one of a few does."""
-    best, least = (0, 0), np.inf
+    best, least = (0, 0), mask.size + 1
     target = mask.astype(np.uint8)
     for _ in range(6):
         shift_y, shift_x = (
@@ -137,7 +147,7 @@ def _clone_shift(mask: Mask, rng: np.random.Generator) -> tuple[int, int]:
         )
         overlap = np.count_nonzero(shifted(target, shift_y, shift_x, mask.shape) & target)
         if overlap < least:
-            best, least = (shift_y, shift_x), overlap
+            best, least = (shift_y, shift_x), int(overlap)
         if overlap == 0:
             break
     return best

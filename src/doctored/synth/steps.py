@@ -1,7 +1,7 @@
 """The single steps of a picture's history: saving, resizing, cutting, retouching as a whole, showing on a screen."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -88,7 +88,7 @@ class Recolour:
 
 
 Step = Save | Resize | Trim | Frame | Sharpen | Grain | Recolour
-_STEPS: dict[str, type[Step]] = {
+_STEPS: dict[str, Callable[..., Step]] = {
     step.__name__.lower(): step for step in (Save, Resize, Trim, Frame, Sharpen, Grain, Recolour)
 }
 
@@ -103,8 +103,11 @@ def step_to_recipe(step: Step) -> dict[str, Any]:
 
 def step_from_recipe(entry: dict[str, Any]) -> Step:
     """The step that `step_to_recipe` wrote."""
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
-    return _STEPS[values.pop("step")](**values)
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()
+    }
+    step: Step = _STEPS[values.pop("step")](**values)
+    return step
 
 
 def follow(

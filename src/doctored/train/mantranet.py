@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from doctored.core.forgery import Source
+from doctored.core.forgery import Forgery, Source
 from doctored.data.forgery_stream import ForgeryStream
 from doctored.models.mantranet.mantranet import ManTraNet
 from doctored.models.mantranet.settings import ManTraNetSettings
@@ -88,6 +88,7 @@ class MantranetTask:
             them; without an anomaly detector's (`ladn.*`) that one starts at random. None starts all at random.
         source: What the run's description says about the photographs and the start.
         model_settings: Shape of the network; None is the released one.
+        removals: Made ahead, since they take too long to be waited for; as in `ForgeryStream`.
     """
 
     name = "mantranet"
@@ -100,6 +101,7 @@ class MantranetTask:
         start: dict[str, torch.Tensor] | None,
         source: dict[str, Any],
         model_settings: ManTraNetSettings | None = None,
+        removals: Sequence[Forgery] | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
@@ -110,11 +112,9 @@ class MantranetTask:
             # Stage one leaves a head beside the extractor, which has no place here.
             known = self.network.state_dict()
             self.network.load_state_dict(known | {name: start[name] for name in start.keys() & known.keys()})
-        self.samples = self._forgeries(photographs, settings.seed)
-        self.held_out_samples = self._forgeries(held_out, seed=385)
-
-    def _forgeries(self, photographs: Sequence[Source], seed: int) -> ForgerySamples:
-        return ForgerySamples(ForgeryStream(photographs, size_px=self.settings.crop_px, seed=seed))
+        size_px = settings.crop_px
+        self.samples = ForgerySamples(ForgeryStream(photographs, size_px, settings.seed, removals=removals))
+        self.held_out_samples = ForgerySamples(ForgeryStream(held_out, size_px, seed=385))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         groups: list[dict[str, Any]] = [{"params": list(self.network.ladn.parameters())}]
