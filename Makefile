@@ -10,6 +10,7 @@ lint:
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	$(PYTHON) docs/make_cli_page.py --check
+	$(PYTHON) docs/make_manipulations_page.py --check
 
 fix:
 	$(PYTHON) -m ruff check --fix .
@@ -17,6 +18,7 @@ fix:
 
 docs:
 	$(PYTHON) docs/make_cli_page.py
+	$(PYTHON) docs/make_manipulations_page.py
 
 ci:
 	.ci/run

@@ -7,6 +7,7 @@ from doctored.core.imc_classes import (
     IMC_FAMILIES,
     IMC_LEVELS,
     IMC_TYPES,
+    extended_classes,
     level_group_names,
     level_groups,
 )
@@ -166,3 +167,29 @@ def test_an_unknown_level_is_refused():
         level_groups(50)
     with pytest.raises(ConfigError, match="got 8"):
         level_group_names(8)
+
+
+def test_added_types_leave_the_385_where_they_were_at_every_level():
+    classes = extended_classes(IMC_CLASSES, "blur", "MotionBlur", (3, 9, 5, 7, 11))
+    classes = extended_classes(classes, "tone", "Sepia", (None,))
+    assert [c.label for c in classes[385:]] == [
+        "MotionBlur-3", "MotionBlur-9", "MotionBlur-5", "MotionBlur-7", "MotionBlur-11", "Sepia",
+    ]  # fmt: skip
+    for level in IMC_LEVELS:
+        groups, names = level_groups(level, classes), level_group_names(level, classes)
+        np.testing.assert_array_equal(groups[:385], level_groups(level))
+        assert names[:level] == level_group_names(level)
+        assert sorted(set(groups.tolist())) == list(range(len(names)))
+
+
+def test_groups_of_added_types_by_hand():
+    classes = extended_classes(IMC_CLASSES, "blur", "MotionBlur", (3, 9, 5, 7, 11))
+    classes = extended_classes(classes, "tone", "Sepia", (None,))
+    # In the order of the classes: strengths 3, 9, 5, 7, 11, then Sepia.
+    assert level_groups(7, classes)[385:].tolist() == [0, 0, 0, 0, 0, 7]
+    assert level_groups(25, classes)[385:].tolist() == [25, 25, 25, 25, 25, 26]
+    assert level_groups(49, classes)[385:].tolist() == [49, 50, 49, 49, 50, 51]  # chunks of three
+    assert level_groups(96, classes)[385:].tolist() == [96, 97, 96, 97, 98, 99]  # chunks of two
+    assert level_groups(185, classes)[385:].tolist() == [185, 188, 186, 187, 189, 190]
+    assert level_groups(385, classes)[385:].tolist() == [385, 386, 387, 388, 389, 390]
+    assert level_group_names(49, classes)[49:] == ("MotionBlur-3..7", "MotionBlur-9..11", "Sepia")

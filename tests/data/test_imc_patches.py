@@ -4,7 +4,7 @@ import pytest
 from doctored.core.errors import DataError
 from doctored.core.imc_classes import IMC_CLASSES
 from doctored.data.imc_patches import ImcPatches
-from doctored.synth.imc385 import apply_manipulation
+from doctored.synth.imc385 import Manipulation, Manipulations, apply_manipulation
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +61,21 @@ def test_classes_are_drawn_uniformly(photo):
 def test_small_photographs_are_refused_when_none_is_left(photo):
     with pytest.raises(DataError, match="none of the 1 photographs is 96 px"):
         ImcPatches([photo], crop_px=64, work_px=96, regions=1, seed=0)
+
+
+def test_added_classes_are_drawn_as_often_as_any_other(photo):
+    mark = Manipulation(
+        "Mark", "tone", lambda image, level, rng: np.full_like(image, level), tuple(range(200))
+    )
+    patches = ImcPatches(
+        [photo], crop_px=32, work_px=32, regions=4, seed=0, manipulations=Manipulations([mark])
+    )
+    shares = []
+    for number in range(200):
+        crop, regions, classes = patches[number]
+        shares.extend(classes >= 385)
+        for region, index in enumerate(classes):
+            if index >= 385:
+                assert np.all(crop[regions == region] == index - 385)
+    # 200 of 585 classes; three standard deviations of 800 draws.
+    assert abs(np.mean(shares) - 200 / 585) < 0.05

@@ -3,7 +3,7 @@ import pytest
 
 from doctored.core.errors import ConfigError, ShapeError
 from doctored.core.imc_classes import IMC_CLASSES, IMC_TYPES
-from doctored.synth.imc385 import OPERATORS, apply_manipulation
+from doctored.synth.imc385 import MANIPULATIONS, OPERATORS, Manipulation, Manipulations, apply_manipulation
 
 UNROUNDED_TYPES = {"WaveletBlur", "GaussianNoise", "UniformNoise", "PoissonNoise"}
 
@@ -25,32 +25,33 @@ def manipulate(imc_class, image, seed=1, **options):
 
 @pytest.fixture(scope="module")
 def results() -> list[np.ndarray]:
-    return [manipulate(c, picture()) for c in IMC_CLASSES]
+    return [manipulate(c, picture()) for c in MANIPULATIONS.classes]
 
 
 def test_every_type_has_an_operator():
     assert set(OPERATORS) == set(IMC_TYPES)
+    assert set(MANIPULATIONS.operators) == set(MANIPULATIONS.types)
 
 
-@pytest.mark.parametrize("imc_type", IMC_TYPES)
+@pytest.mark.parametrize("imc_type", MANIPULATIONS.types)
 def test_every_class_changes_the_picture_and_keeps_size_and_dtype(imc_type, results):
-    for c in IMC_CLASSES:
+    for c in MANIPULATIONS.classes:
         if c.type == imc_type:
             assert results[c.index].dtype == np.uint8
             assert results[c.index].shape == (96, 104, 3)
             assert np.any(results[c.index] != picture()), c.label
 
 
-@pytest.mark.parametrize("imc_type", IMC_TYPES)
+@pytest.mark.parametrize("imc_type", MANIPULATIONS.types)
 def test_no_two_classes_of_a_type_do_the_same(imc_type, results):
     """Includes the neighbours in the grid."""
-    of_type = [results[c.index].tobytes() for c in IMC_CLASSES if c.type == imc_type]
+    of_type = [results[c.index].tobytes() for c in MANIPULATIONS.classes if c.type == imc_type]
     assert len(set(of_type)) == len(of_type)
 
 
-@pytest.mark.parametrize("imc_type", IMC_TYPES)
+@pytest.mark.parametrize("imc_type", MANIPULATIONS.types)
 def test_a_seed_gives_the_same_picture_twice(imc_type, results):
-    for c in IMC_CLASSES:
+    for c in MANIPULATIONS.classes:
         if c.type == imc_type:
             np.testing.assert_array_equal(manipulate(c.index, picture()), results[c.index], err_msg=c.label)
 
@@ -63,7 +64,7 @@ def test_only_noise_and_double_jpeg_depend_on_the_seed(results):
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 7), (7, 1), (5, 3)])
 def test_every_class_works_on_tiny_pictures(size_hw):
     image = np.random.default_rng(3).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
-    for c in IMC_CLASSES:
+    for c in MANIPULATIONS.classes:
         manipulated = manipulate(c, image)
         assert manipulated.shape == image.shape, c.label
         assert manipulated.dtype == np.uint8, c.label
@@ -74,22 +75,20 @@ def test_the_picture_itself_is_left_alone_even_as_a_read_only_view():
     view = image[8:40, 8:40]
     view.flags.writeable = False
     before = view.copy()
-    for c in IMC_CLASSES:
+    for c in MANIPULATIONS.classes:
         from_view = manipulate(c, view)
         np.testing.assert_array_equal(view, before, err_msg=c.label)
         np.testing.assert_array_equal(from_view, manipulate(c, before), err_msg=c.label)
         assert not np.shares_memory(from_view, image), c.label
 
 
-def test_rounding_is_half_to_even_and_clips(monkeypatch):
+def test_rounding_is_half_to_even_and_clips():
     values = np.array([-3.0, 0.5, 1.5, 2.5, 254.5, 255.5, 300.0, 7.4, 7.6], np.float32)
-    monkeypatch.setitem(
-        OPERATORS, "Dithering", lambda image, parameter, rng: values.repeat(3).reshape(1, 9, 3)
-    )
-    dithering = next(c for c in IMC_CLASSES if c.type == "Dithering")
-    image = np.zeros((1, 9, 3), np.uint8)
-    assert manipulate(dithering, image)[0, :, 0].tolist() == [0, 0, 2, 2, 254, 255, 255, 7, 8]
-    np.testing.assert_array_equal(manipulate(dithering, image, rounded=False)[0, :, 0], values)
+    constant = Manipulation("Ramp", "tone", lambda *_: values.repeat(3).reshape(1, 9, 3), parameters=(None,))
+    image, added = np.zeros((1, 9, 3), np.uint8), Manipulations([constant])
+    assert manipulate(385, image, manipulations=added)[0, :, 0].tolist() == [0, 0, 2, 2, 254, 255, 255, 7, 8]
+    unrounded = manipulate(385, image, manipulations=added, rounded=False)
+    np.testing.assert_array_equal(unrounded[0, :, 0], values)
 
 
 def test_unrounded_mode_differs_from_the_stored_picture_by_rounding_and_clipping_only(results):
@@ -127,3 +126,56 @@ def test_other_arrays_are_refused(image):
 def test_other_indices_are_refused(index):
     with pytest.raises(ConfigError, match=rf"numbered 0\.\.384; got {index}"):
         manipulate(index, picture())
+
+
+def lighten(image, levels, rng):
+    return np.minimum(image.astype(np.int16) + levels, 255).astype(np.uint8)
+
+
+LIGHTEN = Manipulation("Lighten", "tone", lighten, parameters=(5, 10))
+
+
+def test_the_385_keep_their_places_whatever_is_added_to_the_package():
+    assert MANIPULATIONS.classes[:385] == IMC_CLASSES
+    assert MANIPULATIONS.types[:25] == IMC_TYPES
+
+
+def test_an_added_type_comes_after_the_385_and_is_applied_by_index_or_class():
+    added = Manipulations([LIGHTEN])
+    assert added.classes[:385] == IMC_CLASSES
+    assert [c.label for c in added.classes[385:]] == ["Lighten-5", "Lighten-10"]
+    np.testing.assert_array_equal(manipulate(386, picture(), manipulations=added), picture() + 10)
+    by_class = manipulate(added.classes[385], picture(), manipulations=added)
+    np.testing.assert_array_equal(by_class, picture() + 5)
+    np.testing.assert_array_equal(manipulate(3, picture(), manipulations=added), manipulate(3, picture()))
+
+
+def test_types_are_drawn_alike_and_then_their_strengths():
+    added, rng = Manipulations([LIGHTEN]), np.random.default_rng(0)
+    drawn = [added.draw(rng).label for _ in range(5200)]
+    # 26 types: 200 of each expected, standard deviation 14; JPEGDoubleCompress has 64 strengths, this one two.
+    assert abs(sum(label.startswith("JPEGDouble") for label in drawn) - 200) < 60
+    assert abs(drawn.count("Lighten-5") - 100) < 45
+    assert abs(drawn.count("Lighten-10") - 100) < 45
+
+
+def test_a_class_that_is_not_in_use_is_refused():
+    added = Manipulations([LIGHTEN])
+    with pytest.raises(ConfigError, match="Lighten-5 is none of the manipulations in use"):
+        manipulate(added.classes[385], picture())
+
+
+def test_a_name_that_exists_and_parameters_that_make_no_classes_are_refused():
+    for manipulation, message in (
+        (Manipulation("BoxBlur", "blur", lighten, (1,)), "already is a manipulation type 'BoxBlur'"),
+        (Manipulation("Lighten", "tone", lighten, (1, 1)), r"distinct and at least one; got \[1, 1\]"),
+        (Manipulation("Lighten", "tone", lighten, ()), r"distinct and at least one; got \[\]"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            Manipulations([manipulation])
+
+
+def test_an_operator_that_changes_the_size_is_named():
+    crop = Manipulation("Crop", "geometry", lambda image, parameter, rng: image[1:], parameters=(None,))
+    with pytest.raises(ShapeError, match=r"Crop made \(95, 104, 3\) of a picture of \(96, 104, 3\)"):
+        manipulate(385, picture(), manipulations=Manipulations([crop]))

@@ -3,6 +3,7 @@ import torch
 
 from doctored.core.imc_classes import IMC_CLASSES
 from doctored.models.mantranet.mantranet import ManTraNet
+from doctored.synth.imc385 import Manipulation, Manipulations
 from doctored.train.imc import ImcTask, accuracies
 
 
@@ -44,3 +45,28 @@ def test_it_goes_on_from_a_whole_mantranet(imc_task, toy_settings, photographs):
     shared = [name for name in start if name.startswith("imtfe.")]
     assert shared
     assert all(torch.equal(own[name], start[name]) for name in shared)
+
+
+def darken(image, levels, rng):
+    return np.maximum(image.astype(np.int16) - levels, 0).astype(np.uint8)
+
+
+def test_added_manipulations_are_learned_from_the_weights_that_know_the_385(
+    imc_task, toy_settings, photographs
+):
+    old, settings = imc_task()
+    start = old.network.state_dict()
+    added = Manipulations([Manipulation("Darken", "tone", darken, parameters=(5, 10, 20))])
+    task = ImcTask(settings, photographs[:2], photographs[2:], start, {}, toy_settings, added)
+    head, old_head = task.network.imc_head.linear, old.network.imc_head.linear
+    assert torch.equal(head.weight[:385], old_head.weight)
+    for index in (385, 386, 387):
+        torch.testing.assert_close(head.weight[index], old_head.weight.mean(dim=0))
+    image, regions, _ = task.samples[0]
+    batch = torch.as_tensor(image)[None], torch.as_tensor(regions)[None]
+    loss, figures = task.network(*batch, torch.tensor([[387, 385, 0, 200]]))
+    loss.backward()
+    assert head.weight.grad[385:].abs().sum() > 0
+    assert set(figures) == {"family_accuracy", "type_accuracy", "class_accuracy"}
+    assert set(task.held_out_figures()) == set(figures)
+    assert task.description() == {"classes": 388}

@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from doctored.core.forgery import Source
 from doctored.train.loop import train
 from doctored.train.mantranet import MantranetTask, localization_loss
 from doctored.train.settings import MantranetSettings
@@ -50,7 +51,7 @@ def mantranet_task(toy_settings):
         )
         for _ in range(3)
     ]
-    photographs = [picture.astype(np.uint8) for picture in large]
+    photographs = [Source(str(number), "", picture.astype(np.uint8)) for number, picture in enumerate(large)]
 
     def make(start=None, **changes):
         values = {

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import doctored
+from doctored.apps.forge_cli import forge_app
 from doctored.apps.progress import ProgressBar
 from doctored.apps.train_cli import train_app
 from doctored.core.errors import ConfigError, DoctoredError, MissingExtraError
@@ -71,6 +72,7 @@ _OPTIONS: dict[str, Any] = {
 app = typer.Typer(cls=_Commands, **_OPTIONS)
 weights_app = typer.Typer(**_OPTIONS)
 app.add_typer(train_app, name="train")
+app.add_typer(forge_app)
 app.add_typer(weights_app, name="weights")
 
 Model = Annotated[

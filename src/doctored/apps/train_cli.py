@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from doctored.data.photograph_pool import PhotographPool
+    from doctored.data.photographs import Photograph, Skipped
     from doctored.train.loop import Progress, Task
     from doctored.train.settings import ImcSettings, LoopSettings, MantranetSettings
 
@@ -100,6 +102,20 @@ def mantranet(
     device: Device = "auto",
     kind: Kinds = None,
     settings: Settings = None,
+    pool: Annotated[
+        Path | None,
+        typer.Option(
+            "--pool",
+            help="Folder of the prepared photographs, made if it is not there; several runs may share it.",
+            show_default="beside --output",
+        ),
+    ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            "--annotations", help="Outlines of objects, as COCO's, in the folder of their pictures."
+        ),
+    ] = None,
 ) -> None:
     """Stage two: teach the anomaly detector to find forgeries made on the fly.
 
@@ -107,14 +123,25 @@ def mantranet(
         doctored train mantranet photos --start runs/imc --output runs/mantranet --preset cpu
         doctored train mantranet photos --output runs/mantranet --preset cpu --resume
     """
+    from doctored.data.removals import prepared_removals
+    from doctored.synth.histories import smallest_side_px
     from doctored.train.mantranet import MantranetTask
     from doctored.train.settings import MantranetSettings
 
     chosen = _settings(MantranetSettings, preset, steps, seed, settings)
     if kind:
         chosen = dataclasses.replace(chosen, kinds=tuple(kind))
-    learn, held_out, source = _photographs(photos, split, min_side_px=chosen.crop_px)
-    task = MantranetTask(chosen, learn, held_out, _start_weights(start), source | {"start": _name(start)})
+    folder = pool or output.with_name(f"{output.name}.pool")
+    learn, held_out, source = _pools(photos, split, folder, annotations, smallest_side_px(chosen.crop_px))
+    removals = prepared_removals(learn, folder / "removals", chosen.crop_px)
+    task = MantranetTask(
+        chosen,
+        learn,
+        held_out,
+        _start_weights(start),
+        source | {"start": _name(start)},
+        removals=removals,
+    )
     _run(task, chosen, output, resume, device)
 
 
@@ -144,17 +171,9 @@ def _settings(
     return dataclasses.replace(chosen, **changes)
 
 
-def _photographs(
-    folder: Path, split: Path | None, min_side_px: int
-) -> tuple[list["NDArray[np.uint8]"], list["NDArray[np.uint8]"], dict[str, Any]]:
-    """Pixels to learn from, pixels to check on, and what the run's description says of them."""
-    from doctored.data.photographs import (
-        list_photographs,
-        read_photographs,
-        read_split,
-        split_photographs,
-        with_role,
-    )
+def _roles(folder: Path, split: Path | None) -> tuple[list["Photograph"], list["Photograph"], dict[str, Any]]:
+    """Photographs to learn from, photographs to check on, and what the run's description says of them."""
+    from doctored.data.photographs import list_photographs, read_split, split_photographs, with_role
 
     photographs = list_photographs(folder)
     if split is None:
@@ -162,15 +181,46 @@ def _photographs(
     else:
         roles = read_split(split)
         learn, held_out = with_role(photographs, roles, "train"), with_role(photographs, roles, "test")
-    pixels = []
-    for chosen in (learn, held_out):
-        arrays, skipped = read_photographs(chosen, min_side_px=min_side_px)
-        for skip in skipped:
-            print(f"skipped: {skip.reason}", file=sys.stderr)
-        pixels.append(list(arrays.values()))
     sources = sorted({photograph.source or "not named" for photograph in learn})
-    counts = {"photographs": len(pixels[0]), "held_out_photographs": len(pixels[1]), "sources": sources}
-    return pixels[0], pixels[1], counts
+    return learn, held_out, {"sources": sources}
+
+
+def _photographs(
+    folder: Path, split: Path | None, min_side_px: int
+) -> tuple[list["NDArray[np.uint8]"], list["NDArray[np.uint8]"], dict[str, Any]]:
+    """Pixels to learn from, pixels to check on, and what the run's description says of them."""
+    from doctored.data.photographs import read_photographs
+
+    *roles, description = _roles(folder, split)
+    pixels = []
+    for chosen in roles:
+        arrays, skipped = read_photographs(chosen, min_side_px=min_side_px)
+        _list_skipped(skipped)
+        pixels.append(list(arrays.values()))
+    counts = {"photographs": len(pixels[0]), "held_out_photographs": len(pixels[1])}
+    return pixels[0], pixels[1], counts | description
+
+
+def _pools(
+    folder: Path, split: Path | None, pool: Path, annotations: Path | None, min_side_px: int
+) -> tuple["PhotographPool", "PhotographPool", dict[str, Any]]:
+    """Pools to learn from and to check on, prepared unless they are there, and what the run's description says."""
+    from doctored.data.photograph_pool import annotated_outlines, prepared_pool
+
+    learn, held_out, description = _roles(folder, split)
+    outlines = None if annotations is None else annotated_outlines(annotations)
+    pools = []
+    for name, chosen in (("learn", learn), ("held_out", held_out)):
+        prepared, skipped = prepared_pool(chosen, pool / name, min_side_px=min_side_px, annotated=outlines)
+        _list_skipped(skipped)
+        pools.append(prepared)
+    counts = {"photographs": len(pools[0]), "held_out_photographs": len(pools[1])}
+    return pools[0], pools[1], counts | description
+
+
+def _list_skipped(skipped: "list[Skipped]") -> None:
+    for skip in skipped:
+        print(f"skipped: {skip.reason}", file=sys.stderr)
 
 
 def _start_weights(start: Path | None) -> "dict[str, torch.Tensor] | None":

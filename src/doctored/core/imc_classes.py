@@ -6,6 +6,7 @@ Differs: 380 classes are those of the authors' class picture, in its order. The 
     counts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,12 +59,12 @@ _PICTURE = (
 
 @dataclass(frozen=True)
 class ImcClass:
-    """One of the 385 manipulations.
+    """One manipulation at one strength: one of the 385, or one that was added to them.
 
     Args:
-        index: Canonical number, 0..384.
-        family: One of the 7 names in ``IMC_FAMILIES``.
-        type: One of the 25 names in ``IMC_TYPES``, spelled as in the class picture.
+        index: Canonical number, 0..384; added classes go on from 385.
+        family: One of the 7 names in ``IMC_FAMILIES``; an added class may found a family.
+        type: One of the 25 names in ``IMC_TYPES``, spelled as in the class picture, or an added one.
         parameter: Strength. Kernel side in pixels (blur, morphology), sigma in percent of full scale
             (WaveletBlur), scale in percent (resample), quality (compression; first and second for
             JPEGDoubleCompress), amplitude in grey levels or percent of samples (noise), colours, bits, cutoff
@@ -79,10 +80,39 @@ class ImcClass:
     label: str
 
 
-def _label(family: str, imc_type: str, text: str) -> str:
-    if text == "-":
+def extended_classes(
+    classes: Sequence[ImcClass], family: str, imc_type: str, parameters: Sequence[Parameter]
+) -> tuple[ImcClass, ...]:
+    """Append the classes of one more type; those before keep their numbers and their groups at every level.
+
+    Args:
+        classes: What there is, numbered from 0.
+        family: Where the type belongs; a new name founds a family.
+        imc_type: Name of the type.
+        parameters: One class for each; (None,) for a type without a strength.
+
+    Raises:
+        ConfigError: the type exists, or has no parameters or one twice.
+    """
+    if any(c.type == imc_type for c in classes):
+        raise ConfigError(f"there already is a manipulation type {imc_type!r}; give yours another name")
+    if not parameters or len(set(parameters)) < len(parameters):
+        raise ConfigError(
+            f"the parameters of {imc_type} must be distinct and at least one; got {list(parameters)}"
+        )
+    added = [
+        ImcClass(index, family, imc_type, parameter, _label(family, imc_type, parameter))
+        for index, parameter in enumerate(parameters, start=len(classes))
+    ]
+    return (*classes, *added)
+
+
+def _label(family: str, imc_type: str, parameter: Parameter) -> str:
+    if parameter is None:
         return imc_type
-    return f"{imc_type}-0.{text}" if family == "resample" else f"{imc_type}-{text}"
+    if isinstance(parameter, tuple):
+        return f"{imc_type}-{'/'.join(map(str, parameter))}"
+    return f"{imc_type}-0.{parameter:02d}" if family == "resample" else f"{imc_type}-{parameter}"
 
 
 def _parameter(text: str) -> Parameter:
@@ -94,17 +124,28 @@ def _parameter(text: str) -> Parameter:
     return int(text)
 
 
-def _build_classes() -> tuple[ImcClass, ...]:
-    rows = [(family, imc_type, text) for family, imc_type, texts in _PICTURE for text in texts.split()]
-    return tuple(
-        ImcClass(index, family, imc_type, _parameter(text), _label(family, imc_type, text))
-        for index, (family, imc_type, text) in enumerate(rows)
-    )
+def _classes_of_the_picture() -> tuple[ImcClass, ...]:
+    classes: tuple[ImcClass, ...] = ()
+    for family, imc_type, texts in _PICTURE:
+        classes = extended_classes(classes, family, imc_type, [_parameter(text) for text in texts.split()])
+    return classes
 
 
-IMC_CLASSES: tuple[ImcClass, ...] = _build_classes()
-IMC_FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(row[0] for row in _PICTURE))
-IMC_TYPES: tuple[str, ...] = tuple(row[1] for row in _PICTURE)
+IMC_CLASSES: tuple[ImcClass, ...] = _classes_of_the_picture()
+
+
+def families_of(classes: Sequence[ImcClass]) -> tuple[str, ...]:
+    """Names of the families of some classes, in order of first appearance."""
+    return tuple(dict.fromkeys(c.family for c in classes))
+
+
+def types_of(classes: Sequence[ImcClass]) -> tuple[str, ...]:
+    """Names of the types of some classes, in order of first appearance."""
+    return tuple(dict.fromkeys(c.type for c in classes))
+
+
+IMC_FAMILIES: tuple[str, ...] = families_of(IMC_CLASSES)
+IMC_TYPES: tuple[str, ...] = types_of(IMC_CLASSES)
 
 
 def _strength(imc_class: ImcClass) -> tuple[int, ...]:
@@ -113,24 +154,24 @@ def _strength(imc_class: ImcClass) -> tuple[int, ...]:
     return imc_class.parameter if isinstance(imc_class.parameter, tuple) else (imc_class.parameter,)
 
 
-def _chunks(level: int) -> list[list[ImcClass]]:
+def _chunks(level: int, classes: Sequence[ImcClass]) -> list[list[ImcClass]]:
     """The members of each group of a level, in the order of the groups."""
     if level not in IMC_LEVELS:
         raise ConfigError(f"IMC level must be one of {', '.join(map(str, IMC_LEVELS))}; got {level!r}")
     if level == 7:
-        return [[c for c in IMC_CLASSES if c.family == family] for family in IMC_FAMILIES]
+        return [[c for c in classes if c.family == family] for family in families_of(classes)]
     if level == 385:
-        return [[c] for c in IMC_CLASSES]
+        return [[c] for c in classes]
     halvings = IMC_LEVELS.index(level) - 1
     groups = []
-    for imc_type in IMC_TYPES:
-        ascending = sorted((c for c in IMC_CLASSES if c.type == imc_type), key=_strength)
+    for imc_type in types_of(classes):
+        ascending = sorted((c for c in classes if c.type == imc_type), key=_strength)
         size = -(-len(ascending) // 2**halvings)
         groups += [ascending[start : start + size] for start in range(0, len(ascending), size)]
     return groups
 
 
-def level_groups(level: int) -> NDArray[np.int64]:
+def level_groups(level: int, classes: Sequence[ImcClass] = IMC_CLASSES) -> NDArray[np.int64]:
     """Which group every class belongs to at a level of the hierarchy.
 
     Level 7 groups by family, level 25 by type. Levels 49, 96 and 185 (k = 1, 2, 3) cut the n parameters of
@@ -138,11 +179,13 @@ def level_groups(level: int) -> NDArray[np.int64]:
     ordered by the first quality, then by the second. At level 385 every class is its own group.
 
     Args:
-        level: A member of ``IMC_LEVELS``.
+        level: A member of ``IMC_LEVELS``; it counts the groups of the 385, to which added types bring more.
+        classes: The 385, or what ``extended_classes`` made of them.
 
     Returns:
-        (385,) group index of each class in canonical order, 0..level - 1. Families and types are numbered as
-        in ``IMC_FAMILIES`` and ``IMC_TYPES``, chunks by type and then ascending parameter.
+        (len(classes),) group index of each class in order, 0..level - 1 for the 385. Families and types are
+        numbered as they appear, chunks by type and then ascending parameter. Added classes join the group of
+        their family at level 7, and have groups of their own after all others where theirs is new.
 
     Raises:
         ConfigError: the hierarchy has no such level.
@@ -151,13 +194,13 @@ def level_groups(level: int) -> NDArray[np.int64]:
         group lies inside one of the level above except Posterization-5..6 of level 96, which level 49 cuts:
         five parameters do not halve evenly.
     """
-    groups = np.empty(len(IMC_CLASSES), dtype=np.int64)
-    for group, members in enumerate(_chunks(level)):
+    groups = np.empty(len(classes), dtype=np.int64)
+    for group, members in enumerate(_chunks(level, classes)):
         groups[[c.index for c in members]] = group
     return groups
 
 
-def level_group_names(level: int) -> tuple[str, ...]:
+def level_group_names(level: int, classes: Sequence[ImcClass] = IMC_CLASSES) -> tuple[str, ...]:
     """A name for every group of a level, in the order of :func:`level_groups`.
 
     Families and types go by their own name, one class by its label, and a chunk by its ends, for instance
@@ -167,11 +210,11 @@ def level_group_names(level: int) -> tuple[str, ...]:
         ConfigError: the hierarchy has no such level.
     """
     if level == 7:
-        return IMC_FAMILIES
+        return families_of(classes)
     if level == 25:
-        return IMC_TYPES
+        return types_of(classes)
     names = []
-    for members in _chunks(level):
+    for members in _chunks(level, classes):
         first, last = members[0].label, members[-1].label
         names.append(first if len(members) == 1 else f"{first}..{last.removeprefix(members[-1].type + '-')}")
     return tuple(names)

@@ -6,15 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doctored.core.errors import DataError
-from doctored.core.imc_classes import IMC_CLASSES
-from doctored.synth.imc385 import apply_manipulation
+from doctored.synth.imc385 import MANIPULATIONS, Manipulations, apply_manipulation
 
 _TRIES = 8
 _LOWEST_STD = 12.0
 
 
 class ImcPatches:
-    """Crops whose regions have each been through one of the 385 manipulations.
+    """Crops whose regions have each been through one of the 385 manipulations, or an added one.
 
     Sample number n of a seed is always the same, whoever makes it and whenever: it can be indexed like a list
     without an end, and a resumed training run goes on with the samples it has not seen.
@@ -25,6 +24,7 @@ class ImcPatches:
         work_px: Side of the patch that is manipulated before it is cropped.
         regions: 1, or 4 for quarters that meet at a random point near the centre.
         seed: Of all samples.
+        manipulations: The classes to draw from.
 
     Each sample is (image uint8 (crop_px, crop_px, 3), region numbers int64 (crop_px, crop_px), class indices
     int64 (regions,)). Classes are drawn uniformly.
@@ -37,7 +37,14 @@ class ImcPatches:
     """
 
     def __init__(
-        self, photographs: Sequence[NDArray[np.uint8]], *, crop_px: int, work_px: int, regions: int, seed: int
+        self,
+        photographs: Sequence[NDArray[np.uint8]],
+        *,
+        crop_px: int,
+        work_px: int,
+        regions: int,
+        seed: int,
+        manipulations: Manipulations = MANIPULATIONS,
     ) -> None:
         self.photographs = [photo for photo in photographs if min(photo.shape[:2]) >= work_px]
         if not self.photographs:
@@ -45,18 +52,20 @@ class ImcPatches:
                 f"none of the {len(photographs)} photographs is {work_px} px or more on both sides; add larger ones"
             )
         self.crop_px, self.work_px, self.regions, self.seed = crop_px, work_px, regions, seed
+        self.manipulations = manipulations
 
     def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
         rng = np.random.default_rng([self.seed, number])
         patch = self._patch(rng)
-        classes = rng.integers(len(IMC_CLASSES), size=self.regions)
+        classes = rng.integers(len(self.manipulations.classes), size=self.regions)
         top, left = rng.integers(self.work_px - self.crop_px + 1, size=2)
         window = (slice(top, top + self.crop_px), slice(left, left + self.crop_px))
         regions = self._layout(rng)
         crop = np.empty((self.crop_px, self.crop_px, 3), np.uint8)
         for region, imc_class in enumerate(classes):
             here = regions == region
-            crop[here] = apply_manipulation(patch, int(imc_class), rng)[window][here]
+            manipulated = apply_manipulation(patch, int(imc_class), rng, manipulations=self.manipulations)
+            crop[here] = manipulated[window][here]
         return crop, regions, classes.astype(np.int64)
 
     def _patch(self, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -1,80 +1,46 @@
-"""What happens to a picture before and after somebody forges it: resizing and saving.
+"""What happens to a picture before and after somebody forges it, drawn at random.
 
 A history is drawn before anybody knows whether the picture will be forged, so that it cannot tell forged
 pictures from authentic ones. Host pictures start at multiples of 16 px of their file and every canvas is saved
 from its own origin; the forged background therefore shows the aligned double compression of real edits.
 """
 
-import io
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from doctored.core.errors import ShapeError
+from doctored.core.forgery import Outline, Source
+from doctored.synth.jpeg_tables import camera_qualities
 from doctored.synth.masks import Window
+from doctored.synth.steps import (
+    FILTERS,
+    Frame,
+    Grain,
+    Recolour,
+    Resize,
+    Save,
+    Sharpen,
+    Step,
+    Trim,
+    follow,
+    resized,
+    resized_length,
+    step_from_recipe,
+    step_to_recipe,
+    window_before,
+)
 
 JPEG_GRID_PX = 16
 Domain = Literal["web", "lossless", "chain"]
 DOMAIN_SHARES: dict[Domain, float] = {"web": 0.5, "lossless": 0.25, "chain": 0.25}
 
-_FILTERS = {
-    "area": Image.Resampling.BOX,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 _SUBSAMPLINGS = ("4:2:0", "4:2:0", "4:2:0", "4:4:4", "4:2:2")
-# Exponent on the steps of the standard tables: "flat" ones, as some editors use, spare high frequencies.
-_TABLE_EXPONENTS = {"standard": 1.0, "flat": 0.75, "steep": 1.12}
 _TABLES = ("standard", "standard", "standard", "flat", "flat", "steep")
-
-
-@dataclass(frozen=True)
-class Save:
-    """Written in a lossy format and opened again.
-
-    Attributes:
-        format: "jpeg" or "webp".
-        quality: 1..100, on the format's own scale.
-        tables: Key of the JPEG table families: "standard", "flat" or "steep".
-        subsampling: Of JPEG's chroma: "4:4:4", "4:2:2" or "4:2:0".
-    """
-
-    format: Literal["jpeg", "webp"]
-    quality: int
-    tables: str = "standard"
-    subsampling: str = "4:2:0"
-
-
-@dataclass(frozen=True)
-class Resize:
-    """Reduced by a factor below 1 with the filter "area", "bilinear", "bicubic" or "lanczos"."""
-
-    factor: float
-    filter: str
-
-
-@dataclass(frozen=True)
-class Trim:
-    """Rows cut off above and columns cut off on the left, which shifts the next JPEG grid against the last."""
-
-    rows: int
-    columns: int
-
-
-@dataclass(frozen=True)
-class Sharpen:
-    """Unsharp mask of one pixel's width with an amount of 0..1."""
-
-    amount: float
-
-
-Step = Save | Resize | Trim | Sharpen
+_CAMERA_SHARE = 0.35
 
 
 @dataclass(frozen=True)
@@ -83,17 +49,47 @@ class Origin:
 
     Attributes:
         start_yx: Upper left corner in the photograph.
-        region_px: Side of the square taken from the photograph.
-        canvas_px: Side of the square it is resized to.
+        region_hw: Height and width of what is taken from the photograph.
+        canvas_hw: Height and width that it is resized to.
         filter: The resizing filter.
-        steps: What follows.
+        steps: What follows; none of these changes the geometry.
     """
 
     start_yx: tuple[int, int]
-    region_px: int
-    canvas_px: int
+    region_hw: tuple[int, int]
+    canvas_hw: tuple[int, int]
     filter: str
     steps: tuple[Step, ...]
+
+    @property
+    def scale(self) -> float:
+        """Canvas pixels per pixel of the photograph."""
+        return self.canvas_hw[0] / self.region_hw[0]
+
+    def on_canvas(self, outline: Outline) -> Outline:
+        """An outline in the photograph's pixels, in those of the canvas; parts of it may lie outside."""
+        start_xy = np.array(self.start_yx[::-1])
+        scale_xy = np.divide(self.canvas_hw, self.region_hw)[::-1]
+        return tuple(np.rint((ring - start_xy + 0.5) * scale_xy - 0.5).astype(np.int32) for ring in outline)
+
+    def to_recipe(self) -> dict[str, Any]:
+        """The origin in JSON's types."""
+        return {
+            "start_yx": list(self.start_yx),
+            "region_hw": list(self.region_hw),
+            "canvas_hw": list(self.canvas_hw),
+            "filter": self.filter,
+            "steps": [step_to_recipe(step) for step in self.steps],
+        }
+
+    @classmethod
+    def from_recipe(cls, entry: dict[str, Any]) -> "Origin":
+        """The origin that `to_recipe` wrote."""
+        start_yx, region_hw, canvas_hw = (
+            (int(entry[name][0]), int(entry[name][1])) for name in ("start_yx", "region_hw", "canvas_hw")
+        )
+        steps = tuple(step_from_recipe(step) for step in entry["steps"])
+        return cls(start_yx, region_hw, canvas_hw, entry["filter"], steps)
 
 
 @dataclass(frozen=True)
@@ -120,23 +116,33 @@ class History:
     @property
     def window(self) -> Window:
         """The part of the host's canvas that the final crop will show, to the pixel."""
-        factor = float(np.prod([step.factor for step in self.after if isinstance(step, Resize)]))
-        trims = [(step.rows, step.columns) for step in self.after if isinstance(step, Trim)]
-        rows, columns = np.sum([(0, 0), *trims], axis=0)
-        top, left = round(self.crop_yx[0] / factor + rows), round(self.crop_yx[1] / factor + columns)
-        side, limit = round(self.size_px / factor), self.host.canvas_px
-        return Window(top, left, min(top + side, limit), min(left + side, limit))
+        top, left = self.crop_yx
+        seen = window_before(Window(top, left, top + self.size_px, left + self.size_px), self.after)
+        height, width = self.host.canvas_hw
+        return Window(max(0, seen.top), max(0, seen.left), min(seen.bottom, height), min(seen.right, width))
 
     def to_recipe(self) -> dict[str, Any]:
         """The history in JSON's types; every step names itself."""
         return {
             "domain": self.domain,
-            "host": _origin_recipe(self.host),
-            "donor": _origin_recipe(self.donor),
-            "after": [_step_recipe(step) for step in self.after],
+            "host": self.host.to_recipe(),
+            "donor": self.donor.to_recipe(),
+            "after": [step_to_recipe(step) for step in self.after],
             "crop_yx": list(self.crop_yx),
             "size_px": self.size_px,
         }
+
+    @classmethod
+    def from_recipe(cls, entry: dict[str, Any]) -> "History":
+        """The history that `to_recipe` wrote."""
+        return cls(
+            domain=entry["domain"],
+            host=Origin.from_recipe(entry["host"]),
+            donor=Origin.from_recipe(entry["donor"]),
+            after=tuple(step_from_recipe(step) for step in entry["after"]),
+            crop_yx=(int(entry["crop_yx"][0]), int(entry["crop_yx"][1])),
+            size_px=int(entry["size_px"]),
+        )
 
 
 def smallest_side_px(size_px: int) -> int:
@@ -145,18 +151,14 @@ def smallest_side_px(size_px: int) -> int:
 
 
 def draw_history(
-    rng: np.random.Generator,
-    host_hw: tuple[int, int],
-    donor_hw: tuple[int, int],
-    size_px: int,
-    domain: Domain | None = None,
+    rng: np.random.Generator, host: Source, donor: Source, size_px: int, domain: Domain | None = None
 ) -> History:
     """Draw a history at random.
 
     Args:
         rng: Source of every choice.
-        host_hw: Height and width of the host photograph.
-        donor_hw: Height and width of the donor photograph.
+        host: The photograph that is forged.
+        donor: The photograph that foreign content comes from.
         size_px: Side of the final crop.
         domain: None draws one by `DOMAIN_SHARES`.
 
@@ -164,145 +166,166 @@ def draw_history(
         ShapeError: A photograph is smaller than `smallest_side_px`.
     """
     needed = smallest_side_px(size_px)
-    for name, size_hw in (("host", host_hw), ("donor", donor_hw)):
-        if min(size_hw) < needed:
+    for role, source in (("host", host), ("donor", donor)):
+        height, width = source.size_hw
+        if min(height, width) < needed:
             raise ShapeError(
                 f"crops of {size_px} px need photographs of at least {needed} px on both sides, "
-                f"but the {name} is {size_hw[0]} x {size_hw[1]}; ask for smaller crops or leave it out"
+                f"but the {role} is {height} x {width}; ask for smaller crops or leave it out"
             )
     if domain is None:
         domain = tuple(DOMAIN_SHARES)[rng.choice(len(DOMAIN_SHARES), p=tuple(DOMAIN_SHARES.values()))]
-    host_side = min(host_hw)
-    canvas_px, final_px = needed, needed
+    # Blocks of the host's own compression must start with the canvas, so some rows may have to go.
+    host_side = min(side - grid for side, grid in zip(host.size_hw, host.grid_yx, strict=True))
+    grid_yx = host.grid_yx if host_side >= needed else (0, 0)
+    host_side = max(host_side, needed)
+    canvas_px, first_yx, final_hw = needed, (0, 0), (needed, needed)
     before: tuple[Step, ...] = ()
     donor_before: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
     if domain == "web":
         host_scale = _scale(rng, 0.25, 0.6, needed / host_side)
         donor_scale = host_scale * rng.uniform(0.6, 1.6)
-        before, donor_before = ((_jpeg(rng, 75, 98),) if rng.random() < 0.6 else () for _ in range(2))
-        after = (_jpeg(rng, 70, 95),)
+        before, donor_before = ((draw_jpeg(rng, 75, 98),) if rng.random() < 0.6 else () for _ in range(2))
+        after = (*_finish(rng), draw_jpeg(rng, 70, 95))
     elif domain == "lossless":
         host_scale = donor_scale = 1.0
     else:
-        before, donor_before = (_jpeg(rng, 80, 98),), (_jpeg(rng, 80, 98),)
-        canvas_px, final_px, after = _chain(rng, size_px, host_side)
+        before, donor_before = (draw_jpeg(rng, 80, 98),), (draw_jpeg(rng, 80, 98),)
+        canvas_px, first_yx, final_hw, after = _CHAINS[rng.integers(len(_CHAINS))](rng, size_px, host_side)
         host_scale = 1.0 if rng.random() < 0.5 else _scale(rng, 0.6, 1.0, canvas_px / host_side)
         donor_scale = 1.0 if rng.random() < 0.3 else rng.uniform(0.6, 1.2)
-    crop_y, crop_x = rng.integers(0, final_px - size_px + 1, size=2)
+    crop_y, crop_x = (
+        int(rng.integers(first, side - size_px + 1)) for first, side in zip(first_yx, final_hw, strict=True)
+    )
     return History(
         domain=domain,
-        host=_origin(rng, host_hw, canvas_px, host_scale, JPEG_GRID_PX, before),
-        donor=_origin(rng, donor_hw, canvas_px, donor_scale, 1, donor_before),
+        host=_origin(rng, host.size_hw, canvas_px, host_scale, JPEG_GRID_PX, grid_yx, before),
+        donor=_origin(rng, donor.size_hw, canvas_px, donor_scale, 1, (0, 0), donor_before),
         after=after,
-        crop_yx=(int(crop_y), int(crop_x)),
+        crop_yx=(crop_y, crop_x),
         size_px=size_px,
     )
 
 
+def origin_around(
+    origin: Origin, size_hw: tuple[int, int], outline: Outline, scale: float, rng: np.random.Generator
+) -> Origin:
+    """An origin like another but for its place and scale: around an object, at any phase of the JPEG grid.
+
+    Args:
+        origin: Gives the filter and the steps.
+        size_hw: Height and width of the photograph.
+        outline: The object, in the photograph's pixels.
+        scale: Canvas pixels per pixel of the photograph.
+        rng: Source of the margins.
+    """
+    points = np.concatenate(outline)
+    start, region, canvas = [], [], []
+    for axis, side in ((1, size_hw[0]), (0, size_hw[1])):
+        # Room for soft edges, and for blocks that do not start with the object.
+        before, after = (int(np.ceil(margin / scale)) for margin in rng.integers(8, 24, size=2))
+        low = max(0, int(points[:, axis].min()) - before)
+        high = min(side, int(points[:, axis].max()) + 1 + after)
+        start.append(low)
+        region.append(high - low)
+        canvas.append(max(1, round((high - low) * scale)))
+    return Origin(
+        (start[0], start[1]), (region[0], region[1]), (canvas[0], canvas[1]), origin.filter, origin.steps
+    )
+
+
 def render(photograph: NDArray[np.uint8], origin: Origin) -> NDArray[np.uint8]:
-    """Make the canvas that an origin describes: (canvas_px, canvas_px, 3) uint8."""
+    """Make the canvas that an origin describes: (*canvas_hw, 3) uint8."""
     top, left = origin.start_yx
-    region = photograph[top : top + origin.region_px, left : left + origin.region_px]
-    if origin.region_px != origin.canvas_px:
-        region = _resized(region, (origin.canvas_px, origin.canvas_px), origin.filter)
+    region = photograph[top : top + origin.region_hw[0], left : left + origin.region_hw[1]]
+    if origin.region_hw != origin.canvas_hw:
+        region = resized(region, origin.canvas_hw, origin.filter)
     return follow(region, [], origin.steps)[0]
 
 
-def follow(
-    image: NDArray[np.uint8], masks: Sequence[NDArray[np.bool_]], steps: Sequence[Step]
-) -> tuple[NDArray[np.uint8], list[NDArray[np.bool_]]]:
-    """Take a picture through some steps, and its masks along where the geometry changes.
-
-    Args:
-        image: (H, W, 3) uint8, RGB.
-        masks: Any number of (H, W) bool.
-        steps: In order.
-
-    Returns:
-        The new picture and masks, of one size; those given are left as they are.
-    """
-    masks = list(masks)
-    for step in steps:
-        if isinstance(step, Save):
-            image = saved(image, step)
-        elif isinstance(step, Trim):
-            image = image[step.rows :, step.columns :]
-            masks = [mask[step.rows :, step.columns :] for mask in masks]
-        elif isinstance(step, Sharpen):
-            smooth = cv2.GaussianBlur(image, (0, 0), 1.0)
-            image = cv2.addWeighted(image, 1 + step.amount, smooth, -step.amount, 0)
-        else:
-            size_hw = (_after_resize(image.shape[0], step), _after_resize(image.shape[1], step))
-            image = _resized(image, size_hw, step.filter)
-            masks = [_resized_mask(mask, size_hw) for mask in masks]
-    return np.ascontiguousarray(image), masks
+def draw_jpeg(rng: np.random.Generator, low: int, high: int) -> Save:
+    """A JPEG save with a quality of low..high, on standard tables or on those of a camera near that quality."""
+    quality = int(rng.integers(low, high + 1))
+    subsampling = _SUBSAMPLINGS[rng.integers(len(_SUBSAMPLINGS))]
+    tables = _TABLES[rng.integers(len(_TABLES))]
+    if rng.random() < _CAMERA_SHARE:
+        qualities = camera_qualities()
+        near = sorted(name for name, of_camera in qualities.items() if abs(of_camera - quality) <= 2)
+        if near:
+            tables = near[rng.integers(len(near))]
+            quality = qualities[tables]
+    return Save("jpeg", quality, tables, subsampling)
 
 
-def saved(image: NDArray[np.uint8], save: Save) -> NDArray[np.uint8]:
-    """Encode and decode a picture, with the decoder that reads pictures everywhere else."""
-    with io.BytesIO(encode(image, save)) as file, Image.open(file) as opened:
-        return np.asarray(opened.convert("RGB"))
+def _finish(rng: np.random.Generator) -> tuple[Step, ...]:
+    """What an editor does to the whole picture before saving it; mostly nothing."""
+    steps: list[Step] = []
+    if rng.random() < 0.15:
+        gains = [float(gain) for gain in rng.uniform(0.92, 1.08, size=3)]
+        gamma, saturation = float(np.exp(rng.uniform(-0.2, 0.2))), float(rng.uniform(0.7, 1.3))
+        steps.append(Recolour((gains[0], gains[1], gains[2]), gamma, saturation))
+    if rng.random() < 0.15:
+        steps.append(Sharpen(float(rng.uniform(0.1, 0.6))))
+    if rng.random() < 0.1:
+        steps.append(Grain(float(rng.uniform(0.5, 3)), int(rng.integers(2**31))))
+    return tuple(steps)
 
 
-def encode(image: NDArray[np.uint8], save: Save) -> bytes:
-    """The bytes of the file that a `Save` writes."""
-    file = io.BytesIO()
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    if save.format == "webp":
-        # The slower methods compress better but leave the same traces.
-        picture.save(file, "WEBP", quality=save.quality, method=1)
-    elif save.tables == "standard":
-        picture.save(file, "JPEG", quality=save.quality, subsampling=save.subsampling)
-    else:
-        picture.save(file, "JPEG", qtables=jpeg_tables(save), subsampling=save.subsampling)
-    return file.getvalue()
+# Of each chain: the canvas's side, the first row and column that a crop may start with, height and width after all
+# steps, and the steps.
+_Chain = tuple[int, tuple[int, int], tuple[int, int], tuple[Step, ...]]
 
 
-def jpeg_tables(save: Save) -> list[list[int]]:
-    """Luma and chroma steps, 64 each in natural order, for a quality and a family of tables."""
-    percent = 5000 // save.quality if save.quality < 50 else 200 - 2 * save.quality
-    exponent = _TABLE_EXPONENTS[save.tables]
-    tables = []
-    for standard in (_LUMA, _CHROMA):
-        bent = np.array(standard) ** exponent
-        # The mean step stays that of the standard table, so that a quality means about the same file size.
-        scaled = bent * (np.mean(standard) / bent.mean()) * percent / 100
-        tables.append(np.clip(np.floor(scaled + 0.5), 1, 255).astype(int).tolist())
-    return tables
+def _cut_and_saved_again(rng: np.random.Generator, size_px: int, host_side: int) -> _Chain:
+    """Some rows and columns go between two saves, so that the second grid is shifted against the first."""
+    trim = Trim(*(int(shift) for shift in rng.integers(0, 8, size=2)))
+    first = (draw_jpeg(rng, 80, 96),) if rng.random() < 0.6 else ()
+    canvas_px = min(_grid_ceil(size_px + JPEG_GRID_PX + 6), host_side - host_side % JPEG_GRID_PX)
+    final_hw = (canvas_px - trim.rows, canvas_px - trim.columns)
+    return canvas_px, (0, 0), final_hw, (*first, *_finish(rng), trim, _last_save(rng))
 
 
-def _chain(rng: np.random.Generator, size_px: int, host_side: int) -> tuple[int, int, tuple[Step, ...]]:
-    """Canvas side, side after all steps, and the steps of a picture that is passed on several times."""
-    needed = size_px + JPEG_GRID_PX - 1
+def _passed_on_by_a_platform(rng: np.random.Generator, size_px: int, host_side: int) -> _Chain:
+    """Saved, then reduced, sometimes sharpened, and saved again by somebody's server."""
     largest = host_side - host_side % JPEG_GRID_PX
-    first = (_jpeg(rng, 80, 96),) if rng.random() < 0.6 else ()
-    last = Save("webp", int(rng.integers(60, 96))) if rng.random() < 0.35 else _jpeg(rng, 70, 95)
-    if rng.random() < 0.4:
-        trim = Trim(*(int(shift) for shift in rng.integers(0, 8, size=2)))
-        canvas_px = min(_grid_ceil(needed + 7), largest)
-        return canvas_px, canvas_px - max(trim.rows, trim.columns), (*first, trim, last)
-    factor = rng.uniform(max(0.5, needed / largest), 0.95) if needed / largest < 0.95 else 1.0
-    if factor == 1.0:
-        return smallest_side_px(size_px), smallest_side_px(size_px), (*first, last)
-    resize = Resize(float(factor), _filter(rng))
+    needed = size_px + JPEG_GRID_PX - 1
+    first = (draw_jpeg(rng, 80, 96),) if rng.random() < 0.8 else ()
+    factor = _scale(rng, 0.5, 0.95, needed / largest)
+    if factor >= 1:
+        canvas_px = smallest_side_px(size_px)
+        return canvas_px, (0, 0), (canvas_px, canvas_px), (*first, _last_save(rng))
+    resize = Resize(factor, _filter(rng))
     canvas_px = min(largest, _grid_ceil(int(np.ceil(needed / factor))))
     sharpen = (Sharpen(float(rng.uniform(0.1, 0.6))),) if rng.random() < 0.3 else ()
-    return canvas_px, _after_resize(canvas_px, resize), (*first, resize, *sharpen, last)
+    final_px = resized_length(canvas_px, resize)
+    return canvas_px, (0, 0), (final_px, final_px), (*first, resize, *sharpen, _last_save(rng))
 
 
-def _step_recipe(step: Step) -> dict[str, Any]:
-    return {"step": type(step).__name__.lower(), **asdict(step)}
+def _shot_from_a_screen(rng: np.random.Generator, size_px: int, host_side: int) -> _Chain:
+    """Shown on a screen at some scale with something around it, taken losslessly, mostly saved as JPEG later."""
+    largest = host_side - host_side % JPEG_GRID_PX
+    needed = size_px + JPEG_GRID_PX - 1
+    first = (draw_jpeg(rng, 75, 95),)
+    factor = _scale(rng, 0.6, 1.3, needed / largest)
+    resize = Resize(factor, "bilinear" if rng.random() < 0.7 else "bicubic")
+    canvas_px = min(largest, _grid_ceil(int(np.ceil(needed / factor))))
+    rows, columns = (int(length) for length in rng.integers(0, 40, size=2))
+    frame = Frame(rows, columns, int(rng.choice((0, 18, 32, 240, 255))))
+    last = (_last_save(rng),) if rng.random() < 0.75 else ()
+    shown_px = resized_length(canvas_px, resize)
+    return canvas_px, (rows, columns), (rows + shown_px, columns + shown_px), (*first, resize, frame, *last)
 
 
-def _origin_recipe(origin: Origin) -> dict[str, Any]:
-    return {
-        "start_yx": list(origin.start_yx),
-        "region_px": origin.region_px,
-        "canvas_px": origin.canvas_px,
-        "filter": origin.filter,
-        "steps": [_step_recipe(step) for step in origin.steps],
-    }
+_CHAINS: tuple[Callable[[np.random.Generator, int, int], _Chain], ...] = (
+    _cut_and_saved_again,
+    _passed_on_by_a_platform,
+    _shot_from_a_screen,
+)
+
+
+def _last_save(rng: np.random.Generator) -> Save:
+    return Save("webp", int(rng.integers(60, 96))) if rng.random() < 0.3 else draw_jpeg(rng, 70, 95)
 
 
 def _origin(
@@ -310,13 +333,19 @@ def _origin(
     size_hw: tuple[int, int],
     canvas_px: int,
     scale: float,
-    grid_px: int,
+    step_px: int,
+    first_yx: tuple[int, int],
     steps: tuple[Step, ...],
 ) -> Origin:
     # A photograph too small for the canvas at this scale is enlarged as far as needed.
-    region_px = min(int(np.ceil(canvas_px / scale)), *size_hw)
-    start_y, start_x = (grid_px * int(rng.integers((side - region_px) // grid_px + 1)) for side in size_hw)
-    return Origin((start_y, start_x), region_px, canvas_px, _filter(rng), steps)
+    room = [side - first for side, first in zip(size_hw, first_yx, strict=True)]
+    region_px = min(int(np.ceil(canvas_px / scale)), *room)
+    start_y, start_x = (
+        first + step_px * int(rng.integers((side - region_px) // step_px + 1))
+        for side, first in zip(room, first_yx, strict=True)
+    )
+    square = (canvas_px, canvas_px)
+    return Origin((start_y, start_x), (region_px, region_px), square, _filter(rng), steps)
 
 
 def _scale(rng: np.random.Generator, low: float, high: float, least: float) -> float:
@@ -324,49 +353,9 @@ def _scale(rng: np.random.Generator, low: float, high: float, least: float) -> f
     return float(rng.uniform(max(low, least), max(high, least)))
 
 
-def _jpeg(rng: np.random.Generator, low: int, high: int) -> Save:
-    quality = int(rng.integers(low, high + 1))
-    return Save(
-        "jpeg", quality, _TABLES[rng.integers(len(_TABLES))], _SUBSAMPLINGS[rng.integers(len(_SUBSAMPLINGS))]
-    )
-
-
 def _filter(rng: np.random.Generator) -> str:
-    return tuple(_FILTERS)[rng.integers(len(_FILTERS))]
+    return tuple(FILTERS)[rng.integers(len(FILTERS))]
 
 
 def _grid_ceil(length: int) -> int:
     return -(-length // JPEG_GRID_PX) * JPEG_GRID_PX
-
-
-def _after_resize(length: int, resize: Resize) -> int:
-    return round(length * resize.factor)
-
-
-def _resized(image: NDArray[np.uint8], size_hw: tuple[int, int], name: str) -> NDArray[np.uint8]:
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    return np.asarray(picture.resize(size_hw[::-1], _FILTERS[name]))
-
-
-def _resized_mask(mask: NDArray[np.bool_], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
-    return cv2.resize(mask.astype(np.float32), size_hw[::-1], interpolation=cv2.INTER_AREA) >= 0.5
-
-
-# Example tables of ITU-T T.81 annex K, which nearly every encoder scales.
-_LUMA = (
-    16, 11, 10, 16, 24, 40, 51, 61,
-    12, 12, 14, 19, 26, 58, 60, 55,
-    14, 13, 16, 24, 40, 57, 69, 56,
-    14, 17, 22, 29, 51, 87, 80, 62,
-    18, 22, 37, 56, 68, 109, 103, 77,
-    24, 35, 55, 64, 81, 104, 113, 92,
-    49, 64, 78, 87, 103, 121, 120, 101,
-    72, 92, 95, 98, 112, 100, 103, 99,
-)  # fmt: skip
-_CHROMA = (
-    17, 18, 24, 47, 99, 99, 99, 99,
-    18, 21, 26, 66, 99, 99, 99, 99,
-    24, 26, 56, 99, 99, 99, 99, 99,
-    47, 66, 99, 99, 99, 99, 99, 99,
-    *(99,) * 32,
-)  # fmt: skip

@@ -1,12 +1,13 @@
-"""The operator behind each of the 25 manipulation types, and the one way to apply any of the 385 classes."""
+"""The operator behind each of the 25 manipulation types, those that were added, and the one way to apply them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from doctored.core.errors import ConfigError, ShapeError
-from doctored.core.imc_classes import IMC_CLASSES, ImcClass
+from doctored.core.imc_classes import IMC_CLASSES, ImcClass, Parameter, extended_classes, types_of
 from doctored.synth.operators import blur, compression, contrast, morphology, noise, quantisation, resample
 from doctored.synth.operators.arrays import Rgb, UnroundedRgb
 
@@ -42,25 +43,92 @@ OPERATORS: dict[str, Operator] = {
 }
 
 
+@dataclass(frozen=True)
+class Manipulation:
+    """A type of manipulation beyond the 25: everything that is to be said about it.
+
+    Args:
+        type: Its name, one word.
+        family: Where it belongs: one of the 7 families, or a new one.
+        operator: What it does.
+        parameters: The strengths that are classes of their own; (None,) if there is only one.
+    """
+
+    type: str
+    family: str
+    operator: Operator
+    parameters: tuple[Parameter, ...]
+
+
+class Manipulations:
+    """What samples can be made with: the 385 classes, and after them those of added types.
+
+    Args:
+        added: The added types in order; one inserted before others renumbers these.
+
+    Attributes:
+        added: As given.
+        classes: All classes; the position is the index.
+        operators: By type.
+
+    Raises:
+        ConfigError: A type exists already, or its parameters are none or not distinct.
+    """
+
+    def __init__(self, added: Sequence[Manipulation] = ()) -> None:
+        self.added = tuple(added)
+        self.classes = IMC_CLASSES
+        for manipulation in self.added:
+            self.classes = extended_classes(
+                self.classes, manipulation.family, manipulation.type, manipulation.parameters
+            )
+        self.operators = OPERATORS | {manipulation.type: manipulation.operator for manipulation in self.added}
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Names of all types, the 25 first."""
+        return types_of(self.classes)
+
+    def draw(self, rng: np.random.Generator) -> ImcClass:
+        """Draw a class: all types alike, then all strengths of the type alike."""
+        imc_type = self.types[rng.integers(len(self.types))]
+        strengths = [imc_class for imc_class in self.classes if imc_class.type == imc_type]
+        return strengths[rng.integers(len(strengths))]
+
+
+MANIPULATIONS = Manipulations(
+    added=[
+        # One entry here makes a manipulation known everywhere, for instance:
+        # Manipulation("Vignette", "tone", vignette, parameters=(10, 20, 40)),
+    ]
+)
+"""What training, forgeries and the documentation use unless they are given something else."""
+
+
 def apply_manipulation(
-    image: Rgb, imc_class: ImcClass | int, rng: np.random.Generator, rounded: bool = True
+    image: Rgb,
+    imc_class: ImcClass | int,
+    rng: np.random.Generator,
+    rounded: bool = True,
+    manipulations: Manipulations = MANIPULATIONS,
 ) -> Rgb | UnroundedRgb:
-    """Apply one of the 385 manipulations to a picture.
+    """Apply a manipulation to a picture.
 
     Args:
         image: (H, W, 3) uint8 RGB, any size from 1 x 1; left as it is.
-        imc_class: The class, or its index 0..384.
-        rng: Source of noise and of the shift of double JPEG; the other classes draw nothing from it.
+        imc_class: The class, or its index: 0..384, or above for an added one.
+        rng: Source of noise and of the shift of double JPEG; the other classes of the 385 draw nothing from it.
         rounded: Round half to even and clip to 0..255, as any stored picture is. False keeps what the
             operator computed: noise and wavelet denoising then leave fractions and values outside 0..255,
             which give these classes away.
+        manipulations: Where the class is from.
 
     Returns:
         A new (H, W, 3) array: uint8, or with ``rounded=False`` float32 in grey levels.
 
     Raises:
-        ShapeError: image is not (H, W, 3) uint8 with at least one pixel.
-        ConfigError: there is no class of that index.
+        ShapeError: image is not (H, W, 3) uint8 with at least one pixel, or an added operator changed its size.
+        ConfigError: there is no such class.
 
     Differs: the authors' noise and wavelet operators leave unrounded values; ``rounded=False`` is that mode.
     """
@@ -69,11 +137,19 @@ def apply_manipulation(
             "a manipulation needs an RGB picture of shape (H, W, 3) and dtype uint8; "
             f"got {image.shape} {image.dtype}"
         )
+    classes = manipulations.classes
     if not isinstance(imc_class, ImcClass):
-        if not 0 <= imc_class < len(IMC_CLASSES):
-            raise ConfigError(f"manipulation classes are numbered 0..{len(IMC_CLASSES) - 1}; got {imc_class}")
-        imc_class = IMC_CLASSES[imc_class]
-    manipulated = OPERATORS[imc_class.type](np.ascontiguousarray(image), imc_class.parameter, rng)
+        if not 0 <= imc_class < len(classes):
+            raise ConfigError(f"manipulation classes are numbered 0..{len(classes) - 1}; got {imc_class}")
+        imc_class = classes[imc_class]
+    if imc_class.type not in manipulations.operators:
+        raise ConfigError(f"{imc_class.label} is none of the manipulations in use; pass those it belongs to")
+    operator = manipulations.operators[imc_class.type]
+    manipulated = operator(np.ascontiguousarray(image), imc_class.parameter, rng)
+    if manipulated.shape != image.shape:
+        raise ShapeError(
+            f"{imc_class.label} made {manipulated.shape} of a picture of {image.shape}; an operator keeps the size"
+        )
     if not rounded:
         return np.asarray(manipulated, np.float32)
     if manipulated.dtype == np.uint8:

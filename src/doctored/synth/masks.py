@@ -10,10 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from doctored.core.forgery import Outline
+
 # Side of the square in which a shape is drawn before it is scaled to its area.
 _BOX_PX = 256
-# At least so much of the window is covered, so that no sample is called forged for a handful of pixels.
-MIN_VISIBLE_FRACTION = 0.005
+# At least so much of the window is covered, so that no sample is called forged for a handful of pixels,
+MIN_VISIBLE_FRACTION = 0.01
+# and so much of the stencil is seen, or nobody could tell what it is.
+_MIN_SEEN_SHARE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +34,10 @@ class Stencil:
     kind: str
     home_yx: tuple[int, int] | None = None
 
+    def mirrored(self) -> "Stencil":
+        """The same shape, left and right exchanged; its home is in the picture as it was."""
+        return Stencil(self.shape[:, ::-1], self.kind, self.home_yx)
+
 
 @dataclass(frozen=True)
 class Window:
@@ -44,6 +52,11 @@ class Window:
     def area_px(self) -> int:
         """Number of pixels inside."""
         return (self.bottom - self.top) * (self.right - self.left)
+
+    @property
+    def side_px(self) -> int:
+        """Length of the shorter side."""
+        return min(self.bottom - self.top, self.right - self.left)
 
 
 def draw_lines(rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -137,44 +150,35 @@ def free_stencil(
     return Stencil(shape[bounding_box(shape)], kind)
 
 
-def segment_stencil(
-    picture: NDArray[np.uint8], rng: np.random.Generator, min_area_px: float, max_area_px: float
-) -> Stencil | None:
-    """The outline of something in a picture: a patch of similar colour, its holes filled.
+def outline_of(mask: NDArray[np.bool_]) -> Outline:
+    """The outline of a mask's pieces, their holes filled."""
+    rings, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return tuple(np.asarray(cv2.approxPolyDP(ring, 0.8, True)[:, 0], np.int32) for ring in rings)
+
+
+def outline_area_px(outline: Outline) -> float:
+    """The area of an outline's polygons together."""
+    return sum(cv2.contourArea(ring) for ring in outline)
+
+
+def outline_extent_px(outline: Outline) -> int:
+    """The longer side of an outline's bounding box."""
+    return int(np.ptp(np.concatenate(outline), axis=0).max()) + 1
+
+
+def outline_stencil(outline: Outline) -> Stencil:
+    """The shape of an object, at home where its outline lies.
 
     Args:
-        picture: (H, W, 3) uint8, RGB.
-        rng: Source of every choice.
-        min_area_px: Smallest area accepted.
-        max_area_px: Largest area accepted.
-
-    Returns:
-        The shape with its place in the picture; None if none of a few seeds grew into an acceptable one.
+        outline: Closed polygons in pixels of the picture that the object is cut from.
     """
-    smooth = cv2.medianBlur(np.ascontiguousarray(picture), 5)  # keeps outlines where they are
-    height, width = smooth.shape[:2]
-    for _ in range(6):
-        filled = np.zeros((height + 2, width + 2), np.uint8)
-        tolerance = (float(rng.uniform(12, 45)),) * 3
-        seed_xy = (int(rng.integers(width)), int(rng.integers(height)))
-        flags = 8 | (255 << 8) | cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY
-        cv2.floodFill(smooth, filled, seed_xy, 0, tolerance, tolerance, flags)
-        filled = filled[1:-1, 1:-1]
-        if np.count_nonzero(filled) < min_area_px / 2:
-            continue
-        closed = cv2.morphologyEx(filled, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
-        opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-        outlines, _ = cv2.findContours(opened, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        if not outlines:
-            continue
-        outline = max(outlines, key=cv2.contourArea)
-        left, top, box_w, box_h = cv2.boundingRect(outline)
-        shape = cv2.drawContours(
-            np.zeros((box_h, box_w), np.uint8), [outline], -1, 255, cv2.FILLED, offset=(-left, -top)
-        )
-        if min_area_px <= np.count_nonzero(shape) <= max_area_px:
-            return Stencil(shape > 0, "segment", (top, left))
-    return None
+    points = np.concatenate(outline)
+    left, top = points.min(axis=0)
+    width, height = points.max(axis=0) - (left, top) + 1
+    drawn = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(drawn, [ring - (left, top) for ring in outline], 255)
+    rows, columns = bounding_box(drawn)
+    return Stencil(drawn[rows, columns] > 0, "object", (int(top) + rows.start, int(left) + columns.start))
 
 
 def place(
@@ -182,11 +186,11 @@ def place(
 ) -> tuple[NDArray[np.bool_], tuple[int, int]]:
     """Lay a stencil on a canvas in one piece, anywhere alike.
 
-    It may hang over the window's border, as long as `MIN_VISIBLE_FRACTION` of the window, or half of the stencil
-    if that is less, is covered.
+    It may hang over the window's border, as long as a quarter of it is seen, and `MIN_VISIBLE_FRACTION` of the window,
+    or half of the stencil if that is less, is covered.
 
     Args:
-        stencil: Not larger than the window, so that there always is a place.
+        stencil: Of any size.
         canvas_hw: Height and width of the canvas.
         window: The part of the canvas that counts.
         rng: Source of the place.
@@ -196,7 +200,10 @@ def place(
         may lie outside.
     """
     height, width = stencil.shape.shape
-    needed = min(MIN_VISIBLE_FRACTION * window.area_px, stencil.shape.sum() / 2)
+    area = int(stencil.shape.sum())
+    needed = max(
+        min(MIN_VISIBLE_FRACTION * window.area_px, area / 2), _MIN_SEEN_SHARE * min(area, window.area_px)
+    )
     while True:
         top = int(rng.integers(window.top - height + 1, window.bottom))
         left = int(rng.integers(window.left - width + 1, window.right))
@@ -212,32 +219,6 @@ def place(
         rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
     ]
     return mask, (top, left)
-
-
-def place_wrapped(
-    stencil: Stencil, canvas_hw: tuple[int, int], window: Window, rng: np.random.Generator
-) -> NDArray[np.bool_]:
-    """Lay a stencil on a canvas with every pixel of the window exactly as likely to be covered.
-
-    What hangs over one side of the window comes in again on the other, so that the whole area is seen wherever
-    it lies.
-
-    Args:
-        stencil: Not larger than the window.
-        canvas_hw: Height and width of the canvas.
-        window: The part of the canvas that counts; outside of it the pattern repeats.
-        rng: Source of the place.
-
-    Returns:
-        The (H, W) bool mask on the canvas.
-    """
-    tile = np.zeros((window.bottom - window.top, window.right - window.left), bool)
-    tile[: stencil.shape.shape[0], : stencil.shape.shape[1]] = stencil.shape
-    rows, columns = (
-        (np.arange(side) - int(rng.integers(period))) % period
-        for side, period in zip(canvas_hw, tile.shape, strict=True)
-    )
-    return tile[np.ix_(rows, columns)]
 
 
 def bounding_box(mask: NDArray[np.generic], margin_px: int = 0) -> tuple[slice, slice]:

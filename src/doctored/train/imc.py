@@ -1,4 +1,4 @@
-"""Stage one: the trace extractor learns to tell 385 manipulations apart (image manipulation classification)."""
+"""Stage one: the trace extractor learns to tell manipulations apart (image manipulation classification)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from doctored.core.imc_classes import level_groups
+from doctored.core.imc_classes import IMC_CLASSES, ImcClass, level_groups
 from doctored.data.imc_patches import ImcPatches
 from doctored.models.mantranet.imc_head import IMCHead, imc_loss, level_log_probabilities, pool_regions
 from doctored.models.mantranet.imtfe import IMTFE
 from doctored.models.mantranet.settings import ManTraNetSettings
+from doctored.synth.imc385 import MANIPULATIONS, Manipulations
 from doctored.train.loop import batches
 from doctored.train.settings import ImcSettings
 
@@ -21,32 +22,43 @@ from doctored.train.settings import ImcSettings
 class ImcNetwork(nn.Module):
     """The extractor, the head, and the loss between them and the labels."""
 
-    def __init__(self, settings: ManTraNetSettings, regions: int) -> None:
+    def __init__(
+        self, settings: ManTraNetSettings, regions: int, classes: Sequence[ImcClass] = IMC_CLASSES
+    ) -> None:
         super().__init__()
         self.imtfe = IMTFE(settings)
-        self.imc_head = IMCHead(settings)
+        self.imc_head = IMCHead(settings, len(classes))
         self.regions = regions
+        self.classes = tuple(classes)
 
     def logits(self, image: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
-        """(B * R, 385) logits of the regions of uint8 crops (B, H, W, 3)."""
+        """(B * R, classes) logits of the regions of uint8 crops (B, H, W, 3)."""
         features = self.imtfe(image.permute(0, 3, 1, 2).float() / 255)
         return self.imc_head(pool_regions(features, regions, self.regions))
 
     def forward(
-        self, image: torch.Tensor, regions: torch.Tensor, classes: torch.Tensor
+        self, image: torch.Tensor, regions: torch.Tensor, truth: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         logits = self.logits(image, regions)
-        classes = classes.flatten()
-        return imc_loss(logits, classes), accuracies(logits.detach(), classes)
+        truth = truth.flatten()
+        return imc_loss(logits, truth, self.classes), accuracies(logits.detach(), truth, self.classes)
 
 
-def accuracies(logits: torch.Tensor, classes: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Share of regions whose most probable group is the right one: families (7), types (25), classes (385)."""
-    levels = level_log_probabilities(logits)
+def accuracies(
+    logits: torch.Tensor, classes: torch.Tensor, known: Sequence[ImcClass] = IMC_CLASSES
+) -> dict[str, torch.Tensor]:
+    """Share of regions whose most probable group is the right one: families (7), types (25), classes (385).
+
+    Args:
+        logits: (N, len(known)).
+        classes: (N,), int64, the true class indices.
+        known: The 385, and those added to them.
+    """
+    levels = level_log_probabilities(logits, known)
     names = {7: "family_accuracy", 25: "type_accuracy", 385: "class_accuracy"}
     figures = {}
     for level, name in names.items():
-        truth = torch.as_tensor(level_groups(level), device=logits.device)[classes]
+        truth = torch.as_tensor(level_groups(level, known), device=logits.device)[classes]
         figures[name] = (levels[level].argmax(dim=1) == truth).float().mean()
     return figures
 
@@ -58,9 +70,11 @@ class ImcTask:
         settings: Of the run.
         photographs: RGB uint8 pictures to learn from.
         held_out: RGB uint8 pictures for the accuracy at each checkpoint, never learned from.
-        start: Weights to go on from, of this stage or of a whole ManTra-Net; None for a random start.
+        start: Weights to go on from, of this stage or of a whole ManTra-Net, whose head starts anew; None for a
+            random start. They may know fewer classes: those added since start as the mean of the others.
         source: What the run's description says about the photographs.
         model_settings: Shape of the network; None is the released one.
+        manipulations: What is to be told apart.
     """
 
     name = "imc"
@@ -73,15 +87,18 @@ class ImcTask:
         start: dict[str, torch.Tensor] | None,
         source: dict[str, Any],
         model_settings: ManTraNetSettings | None = None,
+        manipulations: Manipulations = MANIPULATIONS,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.model_settings = model_settings or ManTraNetSettings()
         self.settings = settings
         self.source = source
-        self.network = ImcNetwork(self.model_settings, settings.regions)
+        self.manipulations = manipulations
+        self.network = ImcNetwork(self.model_settings, settings.regions, manipulations.classes)
         if start is not None:
             # A ManTra-Net has no head, so that one starts anew; its anomaly detector has no place here.
             known = self.network.state_dict()
+            start = _with_added_classes(start, len(manipulations.classes))
             self.network.load_state_dict(known | {name: start[name] for name in start.keys() & known.keys()})
         self.samples = self._patches(photographs, settings.seed)
         # A fixed seed of its own: every run and every checkpoint is asked the same questions.
@@ -95,13 +112,14 @@ class ImcTask:
             work_px=settings.work_px,
             regions=settings.regions,
             seed=seed,
+            manipulations=self.manipulations,
         )
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [{"params": list(self.network.parameters())}]
 
     def description(self) -> dict[str, Any]:
-        return self.source
+        return self.source | {"classes": len(self.manipulations.classes)}
 
     def model_json(self) -> dict[str, Any]:
         return {"model": "mantranet-imc", "settings": asdict(self.model_settings)}
@@ -115,5 +133,15 @@ class ImcTask:
         for image, regions, truth in loader:
             logits.append(self.network.logits(image.to(device), regions.to(device)))
             classes.append(truth.flatten().to(device))
-        figures = accuracies(torch.cat(logits), torch.cat(classes))
+        figures = accuracies(torch.cat(logits), torch.cat(classes), self.manipulations.classes)
         return {name: value.item() for name, value in figures.items()}
+
+
+def _with_added_classes(weights: dict[str, torch.Tensor], classes: int) -> dict[str, torch.Tensor]:
+    """Weights whose head has an output for every class: a new one starts as the mean of those before."""
+    grown = dict(weights)
+    for name in weights.keys() & {"imc_head.linear.weight", "imc_head.linear.bias"}:
+        known = weights[name]
+        missing = max(0, classes - len(known))
+        grown[name] = torch.cat((known, known.mean(dim=0, keepdim=True).expand(missing, *known.shape[1:])))
+    return grown

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from doctored.core.forgery import Forgery, Source
 from doctored.data.forgery_stream import DEFAULT_SHARES, ForgeryStream
 from doctored.models.mantranet.mantranet import ManTraNet
 from doctored.models.mantranet.settings import ManTraNetSettings
@@ -64,16 +65,13 @@ class ManTraNetTraining(ManTraNet):
 
 
 class ForgerySamples:
-    """Forgeries by number: sample n of a seed is always the same, so a resumed run goes on where it stopped.
+    """Forgeries by number, each as (image uint8 (crop_px, crop_px, 3), gt_mask bool, ignore_mask bool)."""
 
-    Each sample is (image uint8 (crop_px, crop_px, 3), gt_mask bool, ignore_mask bool).
-    """
-
-    def __init__(self, stream: ForgeryStream, seed: int) -> None:
-        self.stream, self.seed = stream, seed
+    def __init__(self, stream: ForgeryStream) -> None:
+        self.stream = stream
 
     def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
-        forgery = self.stream.sample(np.random.default_rng([self.seed, number]))
+        forgery = self.stream[number]
         nothing = np.zeros_like(forgery.gt_mask)
         source = nothing if forgery.source_mask is None else forgery.source_mask
         return forgery.image, forgery.gt_mask, source & ~forgery.gt_mask
@@ -84,12 +82,13 @@ class MantranetTask:
 
     Args:
         settings: Of the run.
-        photographs: RGB uint8 pictures to make forgeries from.
-        held_out: RGB uint8 pictures for the loss at each checkpoint, never learned from.
+        photographs: What forgeries are made from, such as a `PhotographPool`.
+        held_out: Photographs for the loss at each checkpoint, never learned from.
         start: Weights of a ManTra-Net to go on from: at least an extractor's (`imtfe.*`), as stage one leaves
             them; without an anomaly detector's (`ladn.*`) that one starts at random. None starts all at random.
         source: What the run's description says about the photographs and the start.
         model_settings: Shape of the network; None is the released one.
+        removals: Made ahead, since they take too long to be waited for; as in `ForgeryStream`.
     """
 
     name = "mantranet"
@@ -97,11 +96,12 @@ class MantranetTask:
     def __init__(
         self,
         settings: MantranetSettings,
-        photographs: Sequence[NDArray[np.uint8]],
-        held_out: Sequence[NDArray[np.uint8]],
+        photographs: Sequence[Source],
+        held_out: Sequence[Source],
         start: dict[str, torch.Tensor] | None,
         source: dict[str, Any],
         model_settings: ManTraNetSettings | None = None,
+        removals: Sequence[Forgery] | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
@@ -112,12 +112,12 @@ class MantranetTask:
             # Stage one leaves a head beside the extractor, which has no place here.
             known = self.network.state_dict()
             self.network.load_state_dict(known | {name: start[name] for name in start.keys() & known.keys()})
-        self.samples = self._forgeries(photographs, settings.seed)
-        self.held_out_samples = self._forgeries(held_out, seed=385)
-
-    def _forgeries(self, photographs: Sequence[NDArray[np.uint8]], seed: int) -> ForgerySamples:
-        shares = {kind: DEFAULT_SHARES[kind] for kind in self.settings.kinds}
-        return ForgerySamples(ForgeryStream(photographs, size_px=self.settings.crop_px, shares=shares), seed)
+        shares = {kind: DEFAULT_SHARES[kind] for kind in settings.kinds}
+        size_px = settings.crop_px
+        self.samples = ForgerySamples(
+            ForgeryStream(photographs, size_px, settings.seed, shares, removals=removals)
+        )
+        self.held_out_samples = ForgerySamples(ForgeryStream(held_out, size_px, 385, shares))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         groups: list[dict[str, Any]] = [{"params": list(self.network.ladn.parameters())}]

@@ -3,7 +3,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from doctored.core.imc_classes import IMC_CLASSES, IMC_LEVELS, level_groups
+from doctored.core.imc_classes import IMC_CLASSES, IMC_LEVELS, extended_classes, level_groups
 from doctored.models.mantranet.imc_head import IMCHead, imc_loss, level_log_probabilities, pool_regions
 from models.mantranet.toys import TOY_SETTINGS
 
@@ -140,3 +140,17 @@ def test_pooling_and_head_stay_float32_under_autocast():
     assert torch.equal(pooled, pool_regions(features, regions, region_count=2))
     assert torch.equal(logits, head(pooled))
     assert from_half.dtype == torch.float32
+
+
+def test_added_classes_widen_every_level_and_share_the_probability_of_their_family():
+    classes = extended_classes(IMC_CLASSES, "blur", "MotionBlur", (3, 5))
+    classes = extended_classes(classes, "tone", "Sepia", (None,))
+    logits = torch.full((1, 388), -100.0)
+    logits[0, [0, 385, 387]] = 0  # a box blur, a motion blur and a sepia tone, equally likely
+    levels = level_log_probabilities(logits, classes)
+    assert [levels[level].shape[1] for level in (7, 25, 385)] == [8, 27, 388]
+    assert levels[7][0].exp()[[0, 7]].tolist() == pytest.approx([2 / 3, 1 / 3])
+    assert levels[25][0].exp()[[0, 25, 26]].tolist() == pytest.approx([1 / 3] * 3)
+    sepia = imc_loss(logits, torch.tensor([387]), classes)
+    assert sepia.item() == pytest.approx(6 * np.log(3), rel=1e-5)
+    assert IMCHead(TOY_SETTINGS, len(classes)).linear.out_features == 388

@@ -1,10 +1,12 @@
 """The head that names manipulations: image manipulation classification (IMC) on the trace features."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from doctored.core.imc_classes import IMC_CLASSES, IMC_LEVELS, level_groups
+from doctored.core.imc_classes import IMC_CLASSES, IMC_LEVELS, ImcClass, level_groups
 from doctored.models.mantranet.settings import ManTraNetSettings
 
 _FEATURE_SCALE = 16.0
@@ -15,17 +17,21 @@ class IMCHead(nn.Module):
 
     Averaging features and averaging logits is the same for a linear layer, and the former is cheaper.
 
+    Args:
+        settings: Of the network whose features come in.
+        classes: Number of classes: 385, and more where manipulations were added.
+
     Shapes:
         region_features: (N, feature_channels), the mean of unit features over each region.
-        result: (N, 385) logits in canonical class order.
+        result: (N, classes) logits in canonical class order.
 
     Differs: the release holds no such head, so its form is ours. The features have norm 1, so they are scaled
         by 16: without it the softmax could never become sharp.
     """
 
-    def __init__(self, settings: ManTraNetSettings) -> None:
+    def __init__(self, settings: ManTraNetSettings, classes: int = len(IMC_CLASSES)) -> None:
         super().__init__()
-        self.linear = nn.Linear(settings.feature_channels, len(IMC_CLASSES))
+        self.linear = nn.Linear(settings.feature_channels, classes)
 
     def forward(self, region_features: torch.Tensor) -> torch.Tensor:
         with torch.autocast(region_features.device.type, enabled=False):
@@ -50,34 +56,43 @@ def pool_regions(features: torch.Tensor, regions: torch.Tensor, region_count: in
     return (sums / counts).flatten(0, 1)
 
 
-def level_log_probabilities(logits: torch.Tensor) -> dict[int, torch.Tensor]:
-    """Log-probabilities at each level of the class hierarchy: the marginals of the 385-way softmax.
+def level_log_probabilities(
+    logits: torch.Tensor, classes: Sequence[ImcClass] = IMC_CLASSES
+) -> dict[int, torch.Tensor]:
+    """Log-probabilities at each level of the class hierarchy: the marginals of the softmax over all classes.
+
+    Args:
+        logits: (N, len(classes)).
+        classes: The 385, and those added to them.
 
     Returns:
-        For each level of 7, 25, 49, 96, 185 and 385 groups, a tensor (N, level).
+        For each level of 7, 25, 49, 96, 185 and 385 groups, a tensor (N, level); wider where classes were added.
     """
     fine = F.log_softmax(logits, dim=1)
     levels = {}
     for level in IMC_LEVELS:
-        groups = torch.as_tensor(level_groups(level), device=logits.device)
+        groups = torch.as_tensor(level_groups(level, classes), device=logits.device)
         # A log-sum-exp within each group, shifted by the group's own maximum: shifted by the sample's, a group
         # far below it would round to zero, and a confident mistake could not be learned from.
-        peaks = torch.full((len(fine), level), -torch.inf, device=logits.device)
+        peaks = torch.full((len(fine), int(groups.max()) + 1), -torch.inf, device=logits.device)
         peaks = peaks.scatter_reduce(1, groups.expand_as(fine), fine.detach(), "amax")
         sums = torch.zeros_like(peaks).index_add(1, groups, (fine - peaks[:, groups]).exp())
         levels[level] = sums.log() + peaks
     return levels
 
 
-def imc_loss(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+def imc_loss(
+    logits: torch.Tensor, truth: torch.Tensor, classes: Sequence[ImcClass] = IMC_CLASSES
+) -> torch.Tensor:
     """Cross-entropy summed over the six levels, a scalar: coarse families are learned from the first step.
 
     Args:
-        logits: (N, 385).
-        classes: (N,), int64, canonical class indices.
+        logits: (N, len(classes)).
+        truth: (N,), int64, class indices.
+        classes: The 385, and those added to them.
     """
     losses = []
-    for level, log_probabilities in level_log_probabilities(logits).items():
-        targets = torch.as_tensor(level_groups(level), device=logits.device)[classes]
+    for level, log_probabilities in level_log_probabilities(logits, classes).items():
+        targets = torch.as_tensor(level_groups(level, classes), device=logits.device)[truth]
         losses.append(F.nll_loss(log_probabilities, targets))
     return torch.stack(losses).sum()

@@ -1,0 +1,238 @@
+"""A pool of photographs in two files: prepared once, then shared by all processes that make forgeries from it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from doctored.core.errors import DataError, DoctoredError
+from doctored.core.forgery import Outline, Source
+from doctored.core.picture import Picture
+from doctored.core.read_image import read_image
+from doctored.data.coco_annotations import read_annotations
+from doctored.data.photographs import Photograph, Skipped
+from doctored.synth.histories import JPEG_GRID_PX
+from doctored.synth.masks import outline_of
+
+_PIXELS, _INDEX, _FORMAT = "pixels.npy", "index.json", 2
+# Which sides an orientation exchanges or counts from the other end: (rows reversed, columns reversed).
+_REVERSED = {
+    2: (False, True),
+    3: (True, True),
+    4: (True, False),
+    6: (False, True),
+    7: (True, True),
+    8: (True, False),
+}
+
+
+def read_source(photograph: Photograph, objects: Sequence[Outline] = ()) -> Source:
+    """Read one photograph to make forgeries from.
+
+    Raises:
+        ImageReadError: As `read_image`.
+    """
+    return _source(photograph, read_image(photograph.path), objects)
+
+
+def annotated_outlines(path: Path) -> dict[str, list[Outline]]:
+    """The outlines of a COCO-style annotation file, by picture file as a folder of photographs names it.
+
+    Args:
+        path: Lies in the folder of its pictures; those are expected to be named relative to that folder's parent.
+
+    Raises:
+        DataError: The file cannot be read, or is no such file.
+    """
+    outlines = {}
+    for picture in read_annotations(path):
+        masks = [annotated.mask(picture.size_hw) for annotated in picture.objects]
+        outlines[f"{path.parent.name}/{picture.file}"] = [outline_of(mask) for mask in masks if mask.any()]
+    return outlines
+
+
+class PhotographPool(Sequence[Source]):
+    """Photographs by position, their pixels mapped from one file.
+
+    Worker processes share the memory whether they are forked or spawned, since only the folder's name travels.
+
+    Args:
+        folder: Made by `build_pool`.
+
+    Raises:
+        DataError: The folder holds no complete pool of this version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+            self._pixels: NDArray[np.uint8] = np.load(folder / _PIXELS, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise DataError(f"{folder} holds no pool of photographs ({error}); build it first") from error
+        if index.get("format") != _FORMAT or index["bytes"] != self._pixels.size:
+            raise DataError(f"{folder} holds a pool of another version or an incomplete one; build it again")
+        self.asked: str = index["asked"]
+        self._sources = [self._mapped(entry) for entry in index["photographs"]]
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __getitem__(self, position: Any) -> Any:
+        return self._sources[position]
+
+    def __reduce__(self) -> tuple[type["PhotographPool"], tuple[Path]]:
+        return PhotographPool, (self.folder,)
+
+    def _mapped(self, entry: dict[str, Any]) -> Source:
+        height, width = entry["size_hw"]
+        start = entry["start"]
+        return Source(
+            file=entry["file"],
+            sha256=entry["sha256"],
+            pixels=self._pixels[start : start + height * width * 3].reshape(height, width, 3),
+            objects=tuple(
+                tuple(np.array(ring, np.int32) for ring in outline) for outline in entry["objects"]
+            ),
+            group=entry["group"],
+            grid_yx=(entry["grid_yx"][0], entry["grid_yx"][1]),
+        )
+
+
+def prepared_pool(
+    photographs: Sequence[Photograph],
+    folder: Path,
+    *,
+    min_side_px: int = 1,
+    annotated: Mapping[str, Sequence[Outline]] | None = None,
+) -> tuple[PhotographPool, list[Skipped]]:
+    """The pool in a folder if it was built from these photographs with these limits, else a new one.
+
+    Args, Returns, Raises: As `build_pool`; of a pool that was already there nothing is listed as skipped.
+    """
+    try:
+        pool = PhotographPool(folder)
+        if pool.asked == _asked(photographs, min_side_px, annotated or {}):
+            return pool, []
+    except DataError:
+        pass  # nothing there, or of no use: it is built below
+    return build_pool(photographs, folder, min_side_px=min_side_px, annotated=annotated)
+
+
+def build_pool(
+    photographs: Sequence[Photograph],
+    folder: Path,
+    *,
+    min_side_px: int = 1,
+    annotated: Mapping[str, Sequence[Outline]] | None = None,
+) -> tuple[PhotographPool, list[Skipped]]:
+    """Prepare a pool: read every photograph once, and look for objects in it.
+
+    Args:
+        photographs: In any order, which is kept.
+        folder: Made if needed; a pool in it is replaced.
+        min_side_px: Photographs with a shorter side are skipped.
+        annotated: Known objects by photograph's file, in addition to those found in the pixels.
+
+    Returns:
+        The pool, and what was skipped.
+
+    Raises:
+        DataError: No photograph is left.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    entries: list[dict[str, Any]] = []
+    skipped: list[Skipped] = []
+    start = 0
+    (folder / _INDEX).unlink(missing_ok=True)
+    with (folder / _PIXELS).open("wb") as file:
+        _write_header(file, 0)
+        for source in _readable(photographs, min_side_px, annotated or {}, skipped):
+            file.write(np.ascontiguousarray(source.pixels).data)
+            entries.append(_entry(source, start))
+            start += source.pixels.size
+        file.seek(0)
+        _write_header(file, start)
+    if not entries:
+        (folder / _PIXELS).unlink()
+        first = f" (the first: {skipped[0].reason})" if skipped else ""
+        raise DataError(f"none of the {len(skipped)} photographs can be used{first}")
+    asked = _asked(photographs, min_side_px, annotated or {})
+    index = {"format": _FORMAT, "asked": asked, "bytes": start, "photographs": entries}
+    # Written last and at once: a pool with an index is complete.
+    unfinished = folder / f"{_INDEX}.part"
+    unfinished.write_text(json.dumps(index, separators=(",", ":")), encoding="utf-8")
+    os.replace(unfinished, folder / _INDEX)
+    return PhotographPool(folder), skipped
+
+
+def _readable(
+    photographs: Iterable[Photograph],
+    min_side_px: int,
+    annotated: Mapping[str, Sequence[Outline]],
+    skipped: list[Skipped],
+) -> Iterator[Source]:
+    from doctored.synth.objects import find_objects
+
+    for photograph in photographs:
+        try:
+            picture = read_image(photograph.path)
+        except DoctoredError as error:
+            skipped.append(Skipped(photograph.file, str(error)))
+            continue
+        height, width = picture.size_hw
+        if min(height, width) < min_side_px:
+            reason = f"is {width} x {height} pixels; both sides must be at least {min_side_px}"
+            skipped.append(Skipped(photograph.file, f"{photograph.file} {reason}"))
+            continue
+        yield _source(
+            photograph, picture, (*annotated.get(photograph.file, ()), *find_objects(picture.pixels))
+        )
+
+
+def _source(photograph: Photograph, picture: Picture, objects: Sequence[Outline]) -> Source:
+    grid_yx = tuple(
+        side % JPEG_GRID_PX if from_the_end else 0
+        for side, from_the_end in zip(
+            picture.size_hw, _REVERSED.get(picture.orientation, (False, False)), strict=True
+        )
+    )
+    return Source(
+        file=photograph.file,
+        sha256=picture.sha256,
+        pixels=picture.pixels,
+        objects=tuple(objects),
+        group=photograph.camera or photograph.source or "",
+        grid_yx=(grid_yx[0], grid_yx[1]),
+    )
+
+
+def _asked(
+    photographs: Sequence[Photograph], min_side_px: int, annotated: Mapping[str, Sequence[Outline]]
+) -> str:
+    """A hash of what a pool was asked to hold."""
+    files = [[photograph.file, len(annotated.get(photograph.file, ()))] for photograph in photographs]
+    return hashlib.sha256(json.dumps([min_side_px, files]).encode()).hexdigest()
+
+
+def _entry(source: Source, start: int) -> dict[str, Any]:
+    return {
+        "file": source.file,
+        "sha256": source.sha256,
+        "size_hw": list(source.size_hw),
+        "start": start,
+        "objects": [[ring.tolist() for ring in outline] for outline in source.objects],
+        "group": source.group,
+        "grid_yx": list(source.grid_yx),
+    }
+
+
+def _write_header(file: BinaryIO, size: int) -> None:
+    """Write the header of a .npy file; NumPy gives it the same length for any size, so it can be written again."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (size,)}
+    np.lib.format.write_array_header_1_0(file, header)

@@ -1,0 +1,127 @@
+import json
+import multiprocessing
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from doctored.core.errors import DataError
+from doctored.core.read_image import read_image
+from doctored.data.forgery_stream import ForgeryStream
+from doctored.data.photograph_pool import (
+    PhotographPool,
+    annotated_outlines,
+    build_pool,
+    prepared_pool,
+    read_source,
+)
+from doctored.data.photographs import Photograph, list_photographs
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two photographs with a thing in them, one too small, one damaged."""
+    photos = tmp_path / "photos" / "set"
+    photos.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(2):
+        pixels = rng.normal((90, 110, 70), 6, (150, 170, 3))
+        cv2.circle(pixels, (80, 70), 25, (200.0, 60.0 + 90 * number, 60.0), cv2.FILLED)
+        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(photos / f"{number}.png")
+    Image.new("RGB", (20, 200)).save(photos / "small.png")
+    (photos / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
+    return tmp_path
+
+
+@pytest.fixture
+def pool(folder):
+    return build_pool(list_photographs(folder / "photos"), folder / "pool", min_side_px=112)[0]
+
+
+def test_a_pool_holds_the_pixels_hashes_and_objects(folder):
+    pool, skipped = build_pool(list_photographs(folder / "photos"), folder / "pool", min_side_px=112)
+    assert [source.file for source in pool] == ["set/0.png", "set/1.png"]
+    assert sorted(skip.file for skip in skipped) == ["set/small.png", "set/torn.png"]
+    for source in pool:
+        picture = read_image(folder / "photos" / source.file)
+        np.testing.assert_array_equal(source.pixels, picture.pixels)
+        assert source.sha256 == picture.sha256
+        centres = [np.concatenate(outline).mean(axis=0) for outline in source.objects]
+        assert any(np.hypot(*(centre - (80, 70))) < 6 for centre in centres)
+    assert len(pool[:1]) == 1
+
+
+def test_a_prepared_pool_is_built_once_and_again_for_other_photographs(folder):
+    photographs = [photo for photo in list_photographs(folder / "photos") if photo.file[4] in "01"]
+    prepared_pool(photographs, folder / "pool")
+    stamp = (folder / "pool" / "pixels.npy").stat().st_mtime_ns
+    assert len(prepared_pool(photographs, folder / "pool")[0]) == 2
+    assert (folder / "pool" / "pixels.npy").stat().st_mtime_ns == stamp
+    assert len(prepared_pool(photographs[:1], folder / "pool")[0]) == 1
+
+
+def test_an_unfinished_pool_is_refused(folder, pool):
+    (folder / "pool" / "index.json").unlink()
+    with pytest.raises(DataError, match="holds no pool"):
+        PhotographPool(folder / "pool")
+    with pytest.raises(DataError, match="none of the 1 photographs"):
+        build_pool([Photograph(folder / "photos/set/torn.png", "torn.png")], folder / "other")
+
+
+def _digest(stream, numbers, results):
+    results.put([int(stream[number].image.astype(np.int64).sum()) for number in numbers])
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_workers_make_the_same_samples_from_a_pool(pool, method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system cannot {method}")
+    stream = ForgeryStream(pool, 64, seed=3)
+    assert len(pickle.dumps(stream)) < 10_000
+    context = multiprocessing.get_context(method)
+    results = context.SimpleQueue()
+    worker = context.Process(target=_digest, args=(stream, range(4), results))
+    worker.start()
+    got = results.get()
+    worker.join()
+    assert got == [int(stream[number].image.astype(np.int64).sum()) for number in range(4)]
+
+
+@pytest.mark.parametrize(("orientation", "grid_yx"), [(1, (0, 0)), (3, (6, 10)), (6, (0, 6)), (8, (10, 0))])
+def test_blocks_of_a_turned_photograph_start_where_they_were_stored(tmp_path, orientation, grid_yx):
+    """The stored picture is 106 wide and 38 or so high; its blocks count from the stored corner."""
+    stored = np.zeros((38, 106, 3), np.uint8)
+    stored[::16] = 255
+    stored[:, ::16] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "turned.png"
+    Image.fromarray(stored).save(path, exif=exif)
+    source = read_source(Photograph(path, path.name))
+    rows = np.flatnonzero((source.pixels[..., 0] == 255).all(axis=1))
+    columns = np.flatnonzero((source.pixels[..., 0] == 255).all(axis=0))
+    # A white line is the first of its block, or the last one where blocks count from the other end.
+    back_y, back_x = ((orientation in (3, 8)), (orientation in (3, 6)))
+    assert source.grid_yx == ((rows[0] + back_y) % 16, (columns[0] + back_x) % 16)
+    assert source.grid_yx == grid_yx
+
+
+def test_annotated_objects_come_first(folder):
+    triangle = [40, 20, 120, 20, 80, 100]
+    document = {
+        "images": [{"id": 7, "file_name": "0.png", "width": 170, "height": 150}],
+        "categories": [{"id": 1, "name": "sail"}],
+        "annotations": [{"image_id": 7, "category_id": 1, "segmentation": [triangle]}],
+    }
+    path = folder / "photos" / "set" / "instances.json"
+    path.write_text(json.dumps(document))
+    pool, _ = build_pool(
+        list_photographs(folder / "photos"),
+        folder / "pool",
+        min_side_px=112,
+        annotated=annotated_outlines(path),
+    )
+    corners = np.concatenate(pool[0].objects[0])
+    assert np.abs(corners[:, None] - np.reshape(triangle, (-1, 2))).max(axis=2).min(axis=0).max() <= 1
