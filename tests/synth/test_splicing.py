@@ -15,6 +15,9 @@ def test_a_lossless_splice_is_made_of_the_donors_own_pixels():
     for seed in range(10):
         composite = splice(scene("lossless", canvas=canvas, donor=numbered()), np.random.default_rng(seed))
         np.testing.assert_array_equal(composite.image[..., 2] == 255, composite.gt_mask)
+        # Each of them once: nothing is mirrored at the donor's end.
+        pasted = composite.image[composite.gt_mask]
+        assert len(np.unique(pasted, axis=0)) == len(pasted)
 
 
 def test_an_object_is_pasted_whole_and_moved_with_its_outline():

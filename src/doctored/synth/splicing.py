@@ -14,7 +14,11 @@ def splice(scene: Scene, rng: np.random.Generator) -> Composite:
     canvas_hw = scene.canvas.shape[0], scene.canvas.shape[1]
     stencil = scene.stencil(rng, kinds=_FREE_KINDS)
     home_y, home_x = (
-        tuple(int(rng.integers(side)) for side in scene.donor.shape[:2])
+        # Within the donor as long as it fits: content mirrored at the donor's end would give the splice away.
+        tuple(
+            int(rng.integers(max(1, side - extent + 1)))
+            for side, extent in zip(scene.donor.shape[:2], stencil.shape.shape, strict=True)
+        )
         if stencil.home_yx is None
         else stencil.home_yx
     )
