@@ -6,6 +6,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from doctored.apps.cli import app
+from doctored.predict.weights import load_run
 
 SMALL = ["--preset", "cpu", "--steps", "1", "--set", "batch_size=1", "--set", "workers=0", "--device", "cpu"]
 IMC = [*SMALL, "--set", "crop_px=32", "--set", "work_px=48", "--set", "held_out_crops=1"]
@@ -55,6 +56,7 @@ def test_both_stages_and_a_compact_copy_from_the_command_line(photos, tmp_path):
         (["--set", "batch_sise=4"], "batch_sise"),
         (["--set", "batch_size=many"], "type int"),
         (["--start", "nowhere"], "nowhere"),
+        (["--network", "tiny"], "choose mantranet or mantranet-small"),
         (["--split", "nowhere.csv"], "nowhere.csv"),
     ],
 )
@@ -81,3 +83,30 @@ def test_a_split_decides_who_learns(photos, tmp_path):
     run = (tmp_path / "run" / "run.json").read_text()
     assert '"photographs": 2' in run
     assert '"held_out_photographs": 1' in run
+
+
+def test_a_smaller_network_keeps_its_shape_from_stage_to_stage(photos, tmp_path):
+    stage_one = doctored(
+        "train", "imc", photos, "--output", tmp_path / "imc", "--network", "mantranet-small", *IMC
+    )
+    assert stage_one.exit_code == 0, stage_one.output
+    stage_two = [
+        "train", "mantranet", photos, "--start", tmp_path / "imc", *SMALL, "--set", "crop_px=64",
+    ]  # fmt: skip
+    other = doctored(*stage_two, "--output", tmp_path / "other", "--network", "mantranet")
+    assert other.exit_code == 2
+    assert "leave --network out" in other.stderr
+    bare = doctored(
+        *stage_two[:3],
+        "--start",
+        tmp_path / "imc" / "weights.safetensors",
+        "--output",
+        tmp_path / "bare",
+        *SMALL,
+    )
+    assert bare.exit_code == 2
+    assert "choose the --network" in bare.stderr
+    assert not (tmp_path / "bare").exists()
+    made = doctored(*stage_two, "--output", tmp_path / "mantranet")
+    assert made.exit_code == 0, made.output
+    assert load_run(tmp_path / "mantranet").imtfe.b5c2.weight.shape == (128, 128, 3, 3)

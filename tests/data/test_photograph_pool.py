@@ -115,13 +115,23 @@ def test_annotated_objects_come_first(folder):
         "categories": [{"id": 1, "name": "sail"}],
         "annotations": [{"image_id": 7, "category_id": 1, "segmentation": [triangle]}],
     }
-    path = folder / "photos" / "set" / "instances.json"
+    path = folder / "instances.json"
     path.write_text(json.dumps(document))
-    pool, _ = build_pool(
-        list_photographs(folder / "photos"),
-        folder / "pool",
-        min_side_px=112,
-        annotated=annotated_outlines(path),
-    )
+    photographs = list_photographs(folder / "photos")
+    annotated = annotated_outlines(path, photographs)
+    assert annotated.keys() == {"set/0.png"}
+    pool, _ = build_pool(photographs, folder / "pool", min_side_px=112, annotated=annotated)
     corners = np.concatenate(pool[0].objects[0])
     assert np.abs(corners[:, None] - np.reshape(triangle, (-1, 2))).max(axis=2).min(axis=0).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [(["a/0.png", "b/0.png"], "any of a/0.png, b/0.png"), (["a/10.png"], "none of the 1 photographs")],
+)
+def test_annotations_of_no_certain_photograph_are_an_error(tmp_path, names, words):
+    path = tmp_path / "instances.json"
+    image = {"id": 7, "file_name": "0.png", "width": 170, "height": 150}
+    path.write_text(json.dumps({"images": [image], "categories": [], "annotations": []}))
+    with pytest.raises(DataError, match=words):
+        annotated_outlines(path, [Photograph(tmp_path / name, name) for name in names])

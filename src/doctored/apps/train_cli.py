@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from doctored.data.photograph_pool import PhotographPool
     from doctored.data.photographs import Photograph, Skipped
+    from doctored.models.mantranet.settings import ManTraNetSettings
     from doctored.train.loop import Progress, Task
     from doctored.train.settings import ImcSettings, LoopSettings, MantranetSettings
 
@@ -35,6 +36,14 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --
 Preset = Annotated[str, typer.Option(help="'paper', or 'cpu' for a few CPU cores.")]
 Start = Annotated[
     Path | None, typer.Option("--start", help="A run, or a safetensors file, whose weights to start from.")
+]
+Network = Annotated[
+    str | None,
+    typer.Option(
+        "--network",
+        help="Shape: 'mantranet' as published, or 'mantranet-small' with half its channels.",
+        show_default="that of --start, else mantranet",
+    ),
 ]
 Split = Annotated[
     Path | None,
@@ -68,6 +77,7 @@ def imc(
     resume: Resume = False,
     preset: Preset = "paper",
     start: Start = None,
+    network: Network = None,
     split: Split = None,
     steps: Steps = None,
     seed: Seed = None,
@@ -84,8 +94,10 @@ def imc(
     from doctored.train.settings import ImcSettings
 
     chosen = _settings(ImcSettings, preset, steps, seed, settings)
+    shape = _shape(network, output if resume else start)
+    weights = _start_weights(start)
     learn, held_out, source = _photographs(photos, split, min_side_px=chosen.work_px)
-    task = ImcTask(chosen, learn, held_out, _start_weights(start), source | {"start": _name(start)})
+    task = ImcTask(chosen, learn, held_out, weights, source | {"start": _name(start)}, shape)
     _run(task, chosen, output, resume, device)
 
 
@@ -96,6 +108,7 @@ def mantranet(
     resume: Resume = False,
     preset: Preset = "paper",
     start: Start = None,
+    network: Network = None,
     split: Split = None,
     steps: Steps = None,
     seed: Seed = None,
@@ -112,9 +125,7 @@ def mantranet(
     ] = None,
     annotations: Annotated[
         Path | None,
-        typer.Option(
-            "--annotations", help="Outlines of objects, as COCO's, in the folder of their pictures."
-        ),
+        typer.Option("--annotations", help="File with outlines of objects in the photographs, as COCO's."),
     ] = None,
 ) -> None:
     """Stage two: teach the anomaly detector to find forgeries made on the fly.
@@ -131,6 +142,8 @@ def mantranet(
     chosen = _settings(MantranetSettings, preset, steps, seed, settings)
     if kind:
         chosen = dataclasses.replace(chosen, kinds=tuple(kind))
+    shape = _shape(network, output if resume else start)
+    weights = _start_weights(start)
     folder = pool or output.with_name(f"{output.name}.pool")
     learn, held_out, source = _pools(photos, split, folder, annotations, smallest_side_px(chosen.crop_px))
     removals = prepared_removals(learn, folder / "removals", chosen.crop_px)
@@ -138,9 +151,10 @@ def mantranet(
         chosen,
         learn,
         held_out,
-        _start_weights(start),
+        weights,
         source | {"start": _name(start)},
-        removals=removals,
+        shape,
+        removals,
     )
     _run(task, chosen, output, resume, device)
 
@@ -169,6 +183,21 @@ def _settings(
             ) from error
     changes |= {name: value for name, value in (("steps", steps), ("seed", seed)) if value is not None}
     return dataclasses.replace(chosen, **changes)
+
+
+def _shape(network: str | None, run: Path | None) -> "ManTraNetSettings":
+    """Shape of the network: the one that is named, and the one of the run that is gone on from; they must agree."""
+    from doctored.models.mantranet.settings import NETWORKS
+    from doctored.predict.weights import RUN_FILE, run_settings
+
+    if network is not None and network not in NETWORKS:
+        raise ConfigError(f"--network is {network!r}; choose {' or '.join(NETWORKS)}")
+    if run is None or not (run / RUN_FILE).is_file():
+        return NETWORKS[network or "mantranet"]
+    shape = run_settings(run)
+    if network is not None and shape != NETWORKS[network]:
+        raise ConfigError(f"{run} holds a network of another shape than {network}; leave --network out")
+    return shape
 
 
 def _roles(folder: Path, split: Path | None) -> tuple[list["Photograph"], list["Photograph"], dict[str, Any]]:
@@ -208,7 +237,7 @@ def _pools(
     from doctored.data.photograph_pool import annotated_outlines, prepared_pool
 
     learn, held_out, description = _roles(folder, split)
-    outlines = None if annotations is None else annotated_outlines(annotations)
+    outlines = None if annotations is None else annotated_outlines(annotations, [*learn, *held_out])
     pools = []
     for name, chosen in (("learn", learn), ("held_out", held_out)):
         prepared, skipped = prepared_pool(chosen, pool / name, min_side_px=min_side_px, annotated=outlines)

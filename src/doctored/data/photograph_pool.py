@@ -3,19 +3,20 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from doctored.core.errors import DataError, DoctoredError
+from doctored.core.errors import DataError
 from doctored.core.forgery import Outline, Source
 from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
 from doctored.data.coco_annotations import read_annotations
-from doctored.data.photographs import Photograph, Skipped
+from doctored.data.photographs import Photograph, Skipped, none_usable, some_of, usable_pictures
 from doctored.synth.histories import JPEG_GRID_PX
 from doctored.synth.masks import outline_of
 
@@ -40,19 +41,44 @@ def read_source(photograph: Photograph, objects: Sequence[Outline] = ()) -> Sour
     return _source(photograph, read_image(photograph.path), objects)
 
 
-def annotated_outlines(path: Path) -> dict[str, list[Outline]]:
-    """The outlines of a COCO-style annotation file, by picture file as a folder of photographs names it.
+def annotated_outlines(path: Path, photographs: Sequence[Photograph]) -> dict[str, list[Outline]]:
+    """The outlines of a COCO-style annotation file, by file of the photographs that they belong to.
+
+    A photograph is meant where its name is that of the annotated picture, or ends in it: annotation files name
+    pictures relative to a folder of their own, which may be a sub-folder of the photographs'.
 
     Args:
-        path: Lies in the folder of its pictures; those are expected to be named relative to that folder's parent.
+        path: The annotation file.
+        photographs: In any order.
+
+    Returns:
+        Nothing for photographs that the file does not outline.
 
     Raises:
-        DataError: The file cannot be read, or is no such file.
+        DataError: The file cannot be read or is no such file, or outlines none of the photographs, or names a
+            picture that could be several of them.
     """
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for photograph in photographs:
+        parts = photograph.file.split("/")
+        for first in range(len(parts)):
+            by_name["/".join(parts[first:])].append(photograph.file)
     outlines = {}
     for picture in read_annotations(path):
-        masks = [annotated.mask(picture.size_hw) for annotated in picture.objects]
-        outlines[f"{path.parent.name}/{picture.file}"] = [outline_of(mask) for mask in masks if mask.any()]
+        files = by_name.get(picture.file, [])
+        if len(files) > 1:
+            raise DataError(
+                f"{path} outlines {picture.file}, which could be any of {some_of(files)}; "
+                "name pictures with enough folders to tell them apart"
+            )
+        if files:
+            masks = [annotated.mask(picture.size_hw) for annotated in picture.objects]
+            outlines[files[0]] = [outline_of(mask) for mask in masks if mask.any()]
+    if not outlines:
+        raise DataError(
+            f"{path} outlines none of the {len(photographs)} photographs; its file names must be theirs, or the last "
+            "parts of theirs"
+        )
     return outlines
 
 
@@ -145,6 +171,8 @@ def build_pool(
     Raises:
         DataError: No photograph is left.
     """
+    from doctored.synth.objects import find_objects
+
     folder.mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, Any]] = []
     skipped: list[Skipped] = []
@@ -152,7 +180,9 @@ def build_pool(
     (folder / _INDEX).unlink(missing_ok=True)
     with (folder / _PIXELS).open("wb") as file:
         _write_header(file, 0)
-        for source in _readable(photographs, min_side_px, annotated or {}, skipped):
+        for photograph, picture in usable_pictures(photographs, skipped, min_side_px=min_side_px):
+            known = (annotated or {}).get(photograph.file, ())
+            source = _source(photograph, picture, (*known, *find_objects(picture.pixels)))
             file.write(np.ascontiguousarray(source.pixels).data)
             entries.append(_entry(source, start))
             start += source.pixels.size
@@ -160,8 +190,7 @@ def build_pool(
         _write_header(file, start)
     if not entries:
         (folder / _PIXELS).unlink()
-        first = f" (the first: {skipped[0].reason})" if skipped else ""
-        raise DataError(f"none of the {len(skipped)} photographs can be used{first}")
+        raise none_usable(skipped)
     asked = _asked(photographs, min_side_px, annotated or {})
     index = {"format": _FORMAT, "asked": asked, "bytes": start, "photographs": entries}
     # Written last and at once: a pool with an index is complete.
@@ -169,30 +198,6 @@ def build_pool(
     unfinished.write_text(json.dumps(index, separators=(",", ":")), encoding="utf-8")
     os.replace(unfinished, folder / _INDEX)
     return PhotographPool(folder), skipped
-
-
-def _readable(
-    photographs: Iterable[Photograph],
-    min_side_px: int,
-    annotated: Mapping[str, Sequence[Outline]],
-    skipped: list[Skipped],
-) -> Iterator[Source]:
-    from doctored.synth.objects import find_objects
-
-    for photograph in photographs:
-        try:
-            picture = read_image(photograph.path)
-        except DoctoredError as error:
-            skipped.append(Skipped(photograph.file, str(error)))
-            continue
-        height, width = picture.size_hw
-        if min(height, width) < min_side_px:
-            reason = f"is {width} x {height} pixels; both sides must be at least {min_side_px}"
-            skipped.append(Skipped(photograph.file, f"{photograph.file} {reason}"))
-            continue
-        yield _source(
-            photograph, picture, (*annotated.get(photograph.file, ()), *find_objects(picture.pixels))
-        )
 
 
 def _source(photograph: Photograph, picture: Picture, objects: Sequence[Outline]) -> Source:

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doctored.core.errors import ConfigError, DataError, DoctoredError
+from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
 
 SUFFIXES = frozenset({".avif", ".bmp", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -191,8 +192,34 @@ def read_photographs(
     Raises:
         DataError: Nothing is left.
     """
-    pixels: dict[str, NDArray[np.uint8]] = {}
     skipped: list[Skipped] = []
+    limits = {"max_megapixels": max_megapixels, "max_megabytes": max_megabytes}
+    pixels = {
+        photograph.file: picture.pixels
+        for photograph, picture in usable_pictures(photographs, skipped, min_side_px=min_side_px, **limits)
+    }
+    if not pixels:
+        raise none_usable(skipped)
+    return pixels, skipped
+
+
+def usable_pictures(
+    photographs: Iterable[Photograph],
+    skipped: list[Skipped],
+    *,
+    min_side_px: int = 1,
+    max_megapixels: float = 400,
+    max_megabytes: float = 500,
+) -> Iterator[tuple[Photograph, Picture]]:
+    """Read photographs one by one, going on past those that cannot be read or are too small.
+
+    Args:
+        photographs: In any order, which is kept.
+        skipped: What is left out is added here.
+        min_side_px: Pictures with a shorter side are skipped.
+        max_megapixels: As in `read_image`.
+        max_megabytes: As in `read_image`.
+    """
     for photograph in photographs:
         try:
             picture = read_image(photograph.path, max_megapixels=max_megapixels, max_megabytes=max_megabytes)
@@ -204,11 +231,13 @@ def read_photographs(
             reason = f"is {width} x {height} pixels; both sides must be at least {min_side_px}"
             skipped.append(Skipped(photograph.file, f"{photograph.file} {reason}"))
             continue
-        pixels[photograph.file] = picture.pixels
-    if not pixels:
-        first = f" (the first: {skipped[0].reason})" if skipped else ""
-        raise DataError(f"none of the {len(skipped)} photographs can be used{first}")
-    return pixels, skipped
+        yield photograph, picture
+
+
+def none_usable(skipped: Sequence[Skipped]) -> DataError:
+    """The error to raise where every photograph was skipped."""
+    first = f" (the first: {skipped[0].reason})" if skipped else ""
+    return DataError(f"none of the {len(skipped)} photographs can be used{first}")
 
 
 def some_of(names: Sequence[str]) -> str:

@@ -130,6 +130,21 @@ def load_run(folder: Path) -> ManTraNet:
     return network.eval()
 
 
+def run_settings(folder: Path) -> ManTraNetSettings:
+    """Shape of the network that a training run trains, in either stage.
+
+    Raises:
+        ModelError: The description is missing or damaged, or of another network.
+    """
+    path = folder / RUN_FILE
+    description = _parse_json(path, _read_bytes(path))
+    if description.get("model") not in ("mantranet", "mantranet-imc"):
+        raise ModelError(
+            f"{path} describes {description.get('model')!r}; give a run of train imc or train mantranet"
+        )
+    return _settings(path, description.get("settings"))
+
+
 def run_sha256(folder: Path) -> str:
     """Hash of the weights of a training run, lower-case hexadecimal.
 

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from doctored.core.errors import CheckpointError
+from doctored.core.errors import CheckpointError, ConfigError
 
 _KEPT = 2
 
@@ -70,6 +70,27 @@ def save_checkpoint(
     for old in _complete_checkpoints(run)[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def start_from(network: torch.nn.Module, start: dict[str, torch.Tensor]) -> None:
+    """Give a new network those weights of another one that it has a place for; the others stay as they are.
+
+    Raises:
+        ConfigError: None has a place, or one is of another shape.
+    """
+    own = network.state_dict()
+    common = start.keys() & own.keys()
+    if not common:
+        raise ConfigError(
+            f"the weights to start from hold none of this network's arrays, such as {next(iter(own))}"
+        )
+    for name in sorted(common):
+        if start[name].shape != own[name].shape:
+            raise ConfigError(
+                f"the weights to start from hold {name} in the shape {tuple(start[name].shape)}, but the network "
+                f"that is trained needs {tuple(own[name].shape)}; choose the --network that they were made for"
+            )
+    network.load_state_dict(own | {name: start[name] for name in common})
 
 
 def load_checkpoint(

@@ -15,6 +15,7 @@ from doctored.models.mantranet.imc_head import IMCHead, imc_loss, level_log_prob
 from doctored.models.mantranet.imtfe import IMTFE
 from doctored.models.mantranet.settings import ManTraNetSettings
 from doctored.synth.imc385 import MANIPULATIONS, Manipulations
+from doctored.train.checkpoint import start_from
 from doctored.train.loop import batches
 from doctored.train.settings import ImcSettings
 
@@ -97,9 +98,7 @@ class ImcTask:
         self.network = ImcNetwork(self.model_settings, settings.regions, manipulations.classes)
         if start is not None:
             # A ManTra-Net has no head, so that one starts anew; its anomaly detector has no place here.
-            known = self.network.state_dict()
-            start = _with_added_classes(start, len(manipulations.classes))
-            self.network.load_state_dict(known | {name: start[name] for name in start.keys() & known.keys()})
+            start_from(self.network, _with_added_classes(start, len(manipulations.classes)))
         self.samples = self._patches(photographs, settings.seed)
         # A fixed seed of its own: every run and every checkpoint is asked the same questions.
         self.held_out_samples = self._patches(held_out, seed=385) if settings.held_out_crops else None

@@ -13,6 +13,7 @@ from doctored.core.forgery import Forgery, Source
 from doctored.data.forgery_stream import DEFAULT_SHARES, ForgeryStream
 from doctored.models.mantranet.mantranet import ManTraNet
 from doctored.models.mantranet.settings import ManTraNetSettings
+from doctored.train.checkpoint import start_from
 from doctored.train.loop import batches
 from doctored.train.settings import MantranetSettings
 
@@ -110,8 +111,7 @@ class MantranetTask:
         self.network = ManTraNetTraining(self.model_settings)
         if start is not None:
             # Stage one leaves a head beside the extractor, which has no place here.
-            known = self.network.state_dict()
-            self.network.load_state_dict(known | {name: start[name] for name in start.keys() & known.keys()})
+            start_from(self.network, start)
         shares = {kind: DEFAULT_SHARES[kind] for kind in settings.kinds}
         size_px = settings.crop_px
         self.samples = ForgerySamples(
