@@ -1,7 +1,8 @@
 """How tests/recipes/heldout-v1.jsonl was drawn; a new draw needs a new name, since figures refer to the old one.
 
 500 recipes of 256 px from photographs that are never trained on: all kinds and domains alike, a sixth of the
-removals inpainted with a wide radius. The recipes hold names, hashes and numbers, no pixels.
+removals inpainted with a wide radius. The recipes hold names, hashes and numbers, no pixels. They also hold the choices
+made while forging: a generator that would choose otherwise refuses them.
 
 Run: python benchmarks/make_heldout.py PHOTOS --output tests/recipes/heldout-v2.jsonl
 """
@@ -16,7 +17,7 @@ from doctored.core.forgery import TECHNIQUES
 from doctored.core.recipe import Recipe
 from doctored.data.photograph_pool import PhotographPool, build_pool
 from doctored.data.photographs import development_split, list_photographs, with_role
-from doctored.synth.forge import draw_recipe
+from doctored.synth.forge import draw_recipe, make_forgery
 from doctored.synth.histories import DOMAIN_SHARES, smallest_side_px
 
 SEED = 20_500
@@ -36,7 +37,8 @@ def draw_all(pool: PhotographPool) -> list[Recipe]:
             donor = pool[int(rng.integers(len(pool)))]
         wide = technique == "removal" and bool(rng.random() < 1 / 6)
         seed = int(rng.integers(2**53))
-        recipes.append(draw_recipe(host, donor, technique, SIZE_PX, seed, domain, wide_inpainting=wide))
+        recipe = draw_recipe(host, donor, technique, SIZE_PX, seed, domain, wide_inpainting=wide)
+        recipes.append(make_forgery(recipe, host, donor).recipe)
     return recipes
 
 

@@ -134,7 +134,7 @@ def test_options_that_do_not_go_together_are_refused(tmp_path):
     forge = ("forge", tmp_path, "--output", tmp_path / "out")
     protocol = (*forge, "--protocol", "coco-synthetic")
     assert "say with --count" in refused(*forge)
-    assert "--annotations and --category belong to" in refused(*forge, "--count", 1, "--category", "dog")
+    assert "--category belongs to" in refused(*forge, "--count", 1, "--category", "dog")
     assert "choose coco-synthetic" in refused(*forge, "--protocol", "casia")
     assert "needs --annotations FILE" in refused(*protocol)
     wrong = (*protocol, "--annotations", tmp_path / "a.json", "--kind", "splicing")

@@ -1,4 +1,5 @@
 import csv
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -166,6 +167,29 @@ def test_another_command_or_other_photographs_are_refused(photos, tmp_path):
         forge_files(folder, tmp_path / "out", settings)
     forge_files(folder, tmp_path / "out", replace(settings, count=2, kinds=("authentic",)), force=True)
     assert [row["technique"] for row in manifest(tmp_path / "out")] == ["authentic", "authentic"]
+
+
+def test_outlined_objects_are_cut_out(tmp_path):
+    photos = tmp_path / "photos"
+    for seed in range(2):
+        save_photograph(photos / "sub" / f"{seed}.png", seed)
+    images = [{"id": seed, "file_name": f"{seed}.png", "width": 136, "height": 120} for seed in range(2)]
+    sail = {"category_id": 1, "segmentation": [[30, 30, 70, 30, 50, 80]]}
+    document = {
+        "images": images,
+        "categories": [{"id": 1, "name": "sail"}],
+        "annotations": [{"image_id": seed, **sail} for seed in range(2)],
+    }
+    annotations = tmp_path / "instances.json"
+    annotations.write_text(json.dumps(document))
+    settings = replace(SETTINGS, count=8, kinds=("splicing",), domain="lossless")
+    forge_files(photos, tmp_path / "out", settings, annotations=annotations)
+    recipes = [json.loads(path.read_text()) for path in (tmp_path / "out" / "recipes").glob("*.json")]
+    outlines = [recipe["recipe"]["picture"]["outline_xy"] for recipe in recipes]
+    corners = [np.concatenate(outline) for outline in outlines if outline]
+    assert any(np.ptp(points, axis=0).tolist() == [40, 50] for points in corners)
+    with pytest.raises(ConfigError, match="annotations was"):
+        forge_files(photos, tmp_path / "out", settings)
 
 
 def test_results_within_the_folder_of_photographs_are_no_photographs(tmp_path):

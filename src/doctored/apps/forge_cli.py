@@ -57,7 +57,9 @@ def forge(
     ] = None,
     annotations: Annotated[
         Path | None,
-        typer.Option("--annotations", metavar="FILE", help="Outlines of a protocol's objects, as COCO's."),
+        typer.Option(
+            "--annotations", metavar="FILE", help="Outlines of objects in the photographs, as COCO's."
+        ),
     ] = None,
     category: Annotated[
         list[str] | None,
@@ -85,8 +87,8 @@ def forge(
             bar.show(done, total)
 
         if protocol is None:
-            if annotations is not None or category:
-                raise ConfigError("--annotations and --category belong to --protocol coco-synthetic")
+            if category:
+                raise ConfigError("--category belongs to --protocol coco-synthetic")
             if count is None:
                 raise ConfigError("say with --count how many files to make")
             from doctored.core.forgery import TECHNIQUES
@@ -99,7 +101,15 @@ def forge(
                 size_px=size,
                 domain=cast("Domain | None", domain),
             )
-            skipped = forge_files(photos, output, settings, workers=workers, force=force, on_progress=show)
+            skipped = forge_files(
+                photos,
+                output,
+                settings,
+                annotations=annotations,
+                workers=workers,
+                force=force,
+                on_progress=show,
+            )
         else:
             if annotations is None:
                 raise ConfigError(f"--protocol {protocol} needs --annotations FILE")

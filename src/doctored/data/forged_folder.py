@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from doctored.core.errors import ConfigError, DataError, DoctoredError
-from doctored.core.forgery import TECHNIQUES, Source
+from doctored.core.forgery import TECHNIQUES, Outline, Source
 from doctored.core.recipe import GENERATOR_VERSION
-from doctored.data.photograph_pool import read_source
+from doctored.data.photograph_pool import annotated_outlines, read_source
 from doctored.data.photographs import Photograph, Skipped, list_photographs
 from doctored.data.resumable_folder import open_folder, work_through, write_file
 from doctored.synth.forged_file import FileRecipe, ForgedFile, draw_file, make_file
@@ -80,6 +80,7 @@ def forge_files(
     output: Path,
     settings: ForgeSettings,
     *,
+    annotations: Path | None = None,
     workers: int = 1,
     force: bool = False,
     on_progress: Progress = lambda what, done, total: None,
@@ -90,6 +91,8 @@ def forge_files(
         photos: Folder of photographs without manipulation.
         output: Where everything goes; photographs in it are not used.
         settings: What is to be made.
+        annotations: A COCO-style file that outlines objects in some of the photographs, to cut out besides those
+            found in the pixels.
         workers: Number of processes.
         force: Whether the results of another command in `output` may be removed.
         on_progress: Told how far it is.
@@ -99,9 +102,11 @@ def forge_files(
 
     Raises:
         ConfigError: `output` holds something else.
-        DataError: There are not two usable photographs, or the disk refuses.
+        DataError: There are not two usable photographs, or the annotations fit none of them, or the disk
+            refuses.
     """
     photographs = _outside(list_photographs(photos), output)
+    annotated = {} if annotations is None else annotated_outlines(annotations, photographs)
     command = {
         "command": "forge",
         "generator": GENERATOR_VERSION,
@@ -109,6 +114,8 @@ def forge_files(
         "kinds": list(settings.kinds),
         "photographs": fingerprint(photographs),
     }
+    if annotations is not None:
+        command["annotations"] = hashlib.sha256(annotations.read_bytes()).hexdigest()
     open_folder(output, command, RESULTS, force=force)
     try:
         for name in FOLDERS:
@@ -133,7 +140,7 @@ def forge_files(
             on_progress("forgeries", done, settings.count)
 
         on_progress("forgeries", done, settings.count)
-        work_through(SampleWriter(usable, output, settings), missing, workers, count)
+        work_through(SampleWriter(usable, output, settings, annotated), missing, workers, count)
         _write_manifest(output, settings.count)
     except OSError as error:
         raise DataError(
@@ -172,10 +179,18 @@ class SampleWriter:
         photographs: All of them usable.
         output: The folder of all samples.
         settings: What is to be made.
+        annotated: Known objects by photograph's file; they come before those found in the pixels.
     """
 
-    def __init__(self, photographs: Sequence[Photograph], output: Path, settings: ForgeSettings) -> None:
+    def __init__(
+        self,
+        photographs: Sequence[Photograph],
+        output: Path,
+        settings: ForgeSettings,
+        annotated: Mapping[str, Sequence[Outline]],
+    ) -> None:
         self.photographs, self.output, self.settings = list(photographs), output, settings
+        self.annotated = annotated
         self._sources: dict[int, Source] = {}
 
     def __call__(self, number: int) -> None:
@@ -234,8 +249,9 @@ class SampleWriter:
                 found = find_objects(source.pixels)
                 outlines = [[ring.tolist() for ring in outline] for outline in found]
                 write_file(path, json.dumps(outlines, separators=(",", ":")).encode())
-            objects = tuple(tuple(np.array(ring, np.int32) for ring in outline) for outline in outlines)
-            self._sources[position] = replace(source, objects=objects)
+            objects = (tuple(np.array(ring, np.int32) for ring in outline) for outline in outlines)
+            known = self.annotated.get(source.file, ())
+            self._sources[position] = replace(source, objects=(*known, *objects))
         return self._sources[position]
 
 
