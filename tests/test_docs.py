@@ -57,7 +57,15 @@ def path_of(words):
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/cli.md", "docs/dependencies.md"]
+    "page",
+    [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "docs/cli.md",
+        "docs/dependencies.md",
+        "docs/training.md",
+    ],
 )
 def test_options_of_calls_in_the_docs_exist(page):
     for words in calls_in((ROOT / page).read_text("utf-8")):

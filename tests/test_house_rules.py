@@ -40,6 +40,7 @@ HEAVY = (
     "rich",
     "safetensors",
     "skimage",
+    "tensorboard",
     "torch",
     "torchvision",
 )

@@ -1,15 +1,27 @@
 import csv
+import dataclasses
+import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from doctored.apps.cli import app
+from doctored.apps.train_cli import _settings
+from doctored.core.errors import ConfigError
+from doctored.models.mantranet.mantranet import ManTraNet
+from doctored.models.mantranet.settings import NETWORKS
 from doctored.predict.weights import load_run
+from doctored.train.settings import MantranetSettings
 
-SMALL = ["--preset", "cpu", "--steps", "1", "--set", "batch_size=1", "--set", "workers=0", "--device", "cpu"]
-IMC = [*SMALL, "--set", "crop_px=32", "--set", "work_px=48", "--set", "held_out_crops=1"]
+SMALL = [
+    "--preset", "cpu", "--steps", "1", "--device", "cpu",
+    "--set", "batch_size=1", "--set", "workers=0", "--set", "held_out_crops=1",
+]  # fmt: skip
+IMC = [*SMALL, "--set", "crop_px=32", "--set", "work_px=48"]
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +67,8 @@ def test_both_stages_and_a_compact_copy_from_the_command_line(photos, tmp_path):
         (["--preset", "gpu"], "choose paper or cpu"),
         (["--set", "batch_sise=4"], "batch_sise"),
         (["--set", "batch_size=many"], "type int"),
+        (["--set", "balance=labels"], "classes, types, families"),
+        (["--devices", "0"], "--devices"),
         (["--start", "nowhere"], "nowhere"),
         (["--network", "tiny"], "choose mantranet or mantranet-small"),
         (["--split", "nowhere.csv"], "nowhere.csv"),
@@ -66,6 +80,13 @@ def test_a_wrong_option_is_one_sentence(photos, tmp_path, arguments, words):
     assert words in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_settings_that_are_true_or_false_are_given_as_such():
+    for text, value in (("curriculum=true", True), ("curriculum=False", False)):
+        assert _settings(MantranetSettings, "cpu", None, None, [text]).curriculum is value
+    with pytest.raises(ConfigError, match="type bool; got 'perhaps'"):
+        _settings(MantranetSettings, "cpu", None, None, ["curriculum=perhaps"])
 
 
 def test_a_missing_folder_of_photographs_is_one_sentence(tmp_path):
@@ -110,3 +131,63 @@ def test_a_smaller_network_keeps_its_shape_from_stage_to_stage(photos, tmp_path)
     made = doctored(*stage_two, "--output", tmp_path / "mantranet")
     assert made.exit_code == 0, made.output
     assert load_run(tmp_path / "mantranet").imtfe.b5c2.weight.shape == (128, 128, 3, 3)
+
+
+@pytest.fixture(scope="module")
+def own_forgeries(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    rng = np.random.default_rng(0)
+    for name in ("images", "masks", "authentic"):
+        (folder / name).mkdir()
+    for number in range(4):
+        pixels = rng.integers(0, 256, (80, 90, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / "authentic" / f"a{number}.png")
+        mask = np.zeros((80, 90), np.uint8)
+        mask[20:50, 30:60] = 255
+        Image.fromarray(pixels[::-1].copy()).save(folder / "images" / f"f{number}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"f{number}.png")
+    return folder
+
+
+def test_fine_tuning_from_the_command_line(own_forgeries, tmp_path):
+    small = [*SMALL, "--set", "crop_px=64"]
+    shape = NETWORKS["mantranet-small"]
+    start = tmp_path / "start"
+    start.mkdir()
+    save_file(ManTraNet(shape).state_dict(), start / "weights.safetensors")
+    model = {"model": "mantranet", "settings": dataclasses.asdict(shape)}
+    (start / "model.json").write_text(json.dumps(model), encoding="utf-8")
+    tune = ["train", "finetune", own_forgeries]
+    made = doctored(*tune, "--start", start, "--output", tmp_path / "tuned", *small)
+    assert made.exit_code == 0, made.output
+    assert "held out" in made.stderr
+    assert load_run(tmp_path / "tuned").imtfe.b5c2.weight.shape == (128, 128, 3, 3)
+    further = ["--output", tmp_path / "tuned", "--resume", *small, "--steps", "2"]
+    again = doctored(*tune, *further)
+    assert again.exit_code == 0, again.output
+    assert "step 2/2" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        ([], "needs --start"),
+        (["--start", "imc.safetensors"], "whole ManTra-Net"),
+        (["--start", "nowhere"], "nowhere"),
+    ],
+)
+def test_fine_tuning_from_too_little_is_one_sentence(own_forgeries, tmp_path, monkeypatch, start, words):
+    monkeypatch.chdir(tmp_path)
+    save_file({"imtfe.transform.bias": torch.zeros(256)}, "imc.safetensors")
+    result = doctored(
+        "train", "finetune", own_forgeries, "--output", "run", *start, *SMALL, "--set", "crop_px=64"
+    )
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_without_masks_is_one_sentence(photos, tmp_path):
+    result = doctored("train", "finetune", photos, "--output", tmp_path / "run", "--resume", *SMALL)
+    assert result.exit_code == 1
+    assert "images/, masks/" in result.stderr

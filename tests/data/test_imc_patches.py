@@ -79,3 +79,31 @@ def test_added_classes_are_drawn_as_often_as_any_other(photo):
                 assert np.all(crop[regions == region] == index - 385)
     # 200 of 585 classes; three standard deviations of 800 draws.
     assert abs(np.mean(shares) - 200 / 585) < 0.05
+
+
+def test_types_can_be_drawn_alike(photo):
+    patches = ImcPatches([photo], crop_px=32, work_px=32, regions=4, seed=0, balance="types")
+    drawn = np.concatenate([patches[n][2] for n in range(200)])
+    double = np.array([IMC_CLASSES[index].type == "JPEGDoubleCompress" for index in drawn])
+    assert abs(double.mean() - 1 / 25) < 0.03  # four standard deviations; by classes it would be 64 / 385
+
+
+def test_a_manipulation_for_forgeries_only_is_no_class(photo):
+    def negative(image, parameter, rng):
+        return 255 - image
+
+    def darken(image, levels, rng):
+        return image // levels
+
+    added = Manipulations(
+        [
+            Manipulation("Negative", "tone", negative, (None,), uses=("forgeries",)),
+            Manipulation("Darken", "tone", darken, (2,), uses=("imc",)),
+        ]
+    )
+    patches = ImcPatches(
+        [photo], crop_px=32, work_px=48, regions=4, seed=0, manipulations=added, balance="families"
+    )
+    drawn = [patches[n][2] for n in range(60)]
+    assert np.concatenate(drawn).max() == 385
+    assert [c.label for c in patches.manipulations.classes[385:]] == ["Darken-2"]

@@ -159,6 +159,36 @@ def test_types_are_drawn_alike_and_then_their_strengths():
     assert abs(drawn.count("Lighten-10") - 100) < 45
 
 
+@pytest.mark.parametrize(
+    ("balance", "double_jpeg", "lightened"),
+    # Of 387 classes, 26 types and 8 families; 64 of the 96 compressions are double JPEG.
+    [("classes", 64 / 387, 2 / 387), ("types", 1 / 26, 1 / 26), ("families", 64 / 96 / 8, 1 / 8)],
+)
+def test_what_is_drawn_alike_can_be_chosen(balance, double_jpeg, lightened):
+    added, rng = Manipulations([LIGHTEN]), np.random.default_rng(0)
+    drawn = [added.draw(rng, balance).type for _ in range(4000)]
+    for imc_type, share in (("JPEGDoubleCompress", double_jpeg), ("Lighten", lightened)):
+        deviation = np.sqrt(share * (1 - share) / 4000)
+        assert abs(drawn.count(imc_type) / 4000 - share) < 4 * deviation, imc_type
+
+
+def test_an_added_type_is_met_where_it_is_to_be():
+    first = Manipulation("Lighten", "tone", lighten, parameters=(5, 10), uses=("forgeries",))
+    second = Manipulation("Brighten", "tone", lighten, parameters=(20,), uses=("imc",))
+    both = Manipulations([first, second])
+    assert [c.label for c in both.classes[385:]] == ["Lighten-5", "Lighten-10", "Brighten-20"]
+    assert [c.label for c in both.used_in("imc").classes[385:]] == ["Brighten-20"]
+    assert both.used_in("imc").classes[385].index == 385
+    assert [c.label for c in both.used_in("forgeries").classes[385:]] == ["Lighten-5", "Lighten-10"]
+    assert Manipulations([LIGHTEN]).used_in("imc").classes == Manipulations([LIGHTEN]).classes
+
+
+def test_uses_that_do_not_exist_are_refused():
+    for uses in ((), ("enhancement",)):
+        with pytest.raises(ConfigError, match="the uses of Lighten"):
+            Manipulations([Manipulation("Lighten", "tone", lighten, (1,), uses=uses)])
+
+
 def test_a_class_that_is_not_in_use_is_refused():
     added = Manipulations([LIGHTEN])
     with pytest.raises(ConfigError, match="Lighten-5 is none of the manipulations in use"):

@@ -1,24 +1,11 @@
 import numpy as np
 import torch
+from PIL import Image
 
-from doctored.core.imc_classes import IMC_CLASSES
 from doctored.models.mantranet.mantranet import ManTraNet
 from doctored.synth.imc385 import Manipulation, Manipulations
-from doctored.train.imc import ImcTask, accuracies
-
-
-def test_accuracies_count_families_types_and_classes_apart():
-    box = [c.index for c in IMC_CLASSES if c.type == "BoxBlur"]
-    gaussian = next(c.index for c in IMC_CLASSES if c.type == "GaussianBlur")
-    noise = next(c.index for c in IMC_CLASSES if c.family == "noise")
-    truth = torch.tensor([box[0], box[0], box[0], box[0]])
-    guesses = [box[0], box[1], gaussian, noise]  # right; right type; right family; all wrong
-    logits = torch.full((4, len(IMC_CLASSES)), -20.0)
-    logits[range(4), guesses] = 20.0
-    figures = accuracies(logits, truth)
-    assert figures["class_accuracy"] == 0.25
-    assert figures["type_accuracy"] == 0.5
-    assert figures["family_accuracy"] == 0.75
+from doctored.train.imc import ImcTask
+from doctored.train.loop import train
 
 
 def test_held_out_questions_are_the_same_every_time(imc_task):
@@ -68,5 +55,31 @@ def test_added_manipulations_are_learned_from_the_weights_that_know_the_385(
     loss.backward()
     assert head.weight.grad[385:].abs().sum() > 0
     assert set(figures) == {"family_accuracy", "type_accuracy", "class_accuracy"}
-    assert set(task.held_out_figures()) == set(figures)
+    assert set(figures) < set(task.held_out().figures)
     assert task.description() == {"classes": 388}
+
+
+def test_a_manipulation_for_forgeries_only_has_no_output(imc_task, toy_settings, photographs):
+    _, settings = imc_task()
+    added = Manipulations([Manipulation("Darken", "tone", darken, (5, 10), uses=("forgeries",))])
+    task = ImcTask(settings, photographs[:2], photographs[2:], None, {}, toy_settings, added)
+    assert task.network.imc_head.linear.out_features == 385
+
+
+def test_the_balance_is_that_of_training_only(imc_task):
+    by_class, _ = imc_task()
+    by_family, _ = imc_task(balance="families")
+    assert by_family.samples.balance == "families"
+    np.testing.assert_array_equal(by_family.held_out_samples[0][0], by_class.held_out_samples[0][0])
+    assert any(not np.array_equal(by_family.samples[n][2], by_class.samples[n][2]) for n in range(3))
+
+
+def test_a_checkpoint_draws_who_is_taken_for_whom(imc_task, tmp_path):
+    task, settings = imc_task(steps=1)
+    train(task, settings, tmp_path / "run", accelerator="cpu")
+    for name in ("families", "types"):
+        with Image.open(tmp_path / "run" / f"confusion-{name}" / "step-000000001.png") as picture:
+            assert picture.mode == "RGB"
+            assert min(picture.size) > 200
+    log = (tmp_path / "run" / "log.csv").read_text("utf-8")
+    assert "held_out,class_top5_accuracy," in log

@@ -1,13 +1,16 @@
 import math
+import os
+import signal
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from doctored.core.forgery import Source
 from doctored.train.loop import train
-from doctored.train.mantranet import MantranetTask, localization_loss
+from doctored.train.mantranet import MantranetTask, ManTraNetTraining, picture_losses
 from doctored.train.settings import MantranetSettings
 
 
@@ -20,14 +23,14 @@ def test_the_loss_of_a_forged_picture_balances_the_classes_by_hand():
     gt_mask = torch.tensor([[[True, False, False, False]]])
     ignore = torch.tensor([[[False, False, False, True]]])
     expected = 0.5 * nll(2.0, True) + 0.5 * (nll(-1.0, False) + nll(0.5, False)) / 2
-    assert localization_loss(logits, gt_mask, ignore).item() == pytest.approx(expected, abs=1e-6)
+    assert picture_losses(logits, gt_mask, ignore).item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_loss_of_an_authentic_picture_is_the_plain_mean_by_hand():
     logits = torch.tensor([[[2.0, -1.0]]])
     nothing = torch.zeros(1, 1, 2, dtype=torch.bool)
     expected = (nll(2.0, False) + nll(-1.0, False)) / 2
-    assert localization_loss(logits, nothing, nothing).item() == pytest.approx(expected, abs=1e-6)
+    assert picture_losses(logits, nothing, nothing).item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_every_picture_of_a_batch_counts_the_same():
@@ -35,8 +38,8 @@ def test_every_picture_of_a_batch_counts_the_same():
     gt_mask = torch.zeros(2, 8, 8, dtype=torch.bool)
     gt_mask[0, :2, :2] = True
     nothing = torch.zeros_like(gt_mask)
-    singles = [localization_loss(logits[i : i + 1], gt_mask[i : i + 1], nothing[i : i + 1]) for i in range(2)]
-    assert localization_loss(logits, gt_mask, nothing).item() == pytest.approx(sum(singles).item() / 2)
+    singles = [picture_losses(logits[i : i + 1], gt_mask[i : i + 1], nothing[i : i + 1]) for i in range(2)]
+    torch.testing.assert_close(picture_losses(logits, gt_mask, nothing), torch.cat(singles))
 
 
 @pytest.fixture
@@ -87,18 +90,21 @@ def test_only_the_chosen_parts_learn(mantranet_task, tmp_path, extractor, moving
         assert any(name.startswith(part) for name in changed) == expected, part
 
 
-def test_the_constraints_hold_after_every_step(mantranet_task, tmp_path):
+def test_the_constraints_hold_after_every_step(mantranet_task, toy_settings, tmp_path):
     task, settings = mantranet_task(extractor="full", steps=3, learning_rate=0.05)
 
-    def check(_):
-        kernel = task.network.imtfe.b1c1.constrained.kernel
+    def check(_, network=task.network):
+        kernel = network.imtfe.b1c1.constrained.kernel
         torch.testing.assert_close(kernel.sum(dim=(-2, -1)), torch.zeros(3, 3), atol=1e-4, rtol=0)
         assert torch.equal(kernel[..., 2, 2], -torch.ones(3, 3))
-        norms = task.network.ladn.adaptation.kernel.norm(dim=1)
+        norms = network.ladn.adaptation.kernel.norm(dim=1)
         torch.testing.assert_close(norms, torch.ones_like(norms))
-        assert (task.network.ladn.min_std >= 0).all()
+        assert (network.ladn.min_std >= 0).all()
 
     train(task, settings, tmp_path / "run", accelerator="cpu", on_progress=check)
+    exported = ManTraNetTraining(toy_settings)
+    exported.load_state_dict(load_file(tmp_path / "run" / "weights.safetensors"))
+    check(None, exported)
 
 
 def test_stage_one_hands_its_extractor_over(mantranet_task, imc_task, tmp_path):
@@ -125,3 +131,63 @@ def test_the_source_of_a_copy_move_is_ignored(mantranet_task):
 def test_it_learns_from_the_chosen_kinds_only(mantranet_task):
     task, _ = mantranet_task(kinds=("authentic",))
     assert not any(task.samples[number][1].any() for number in range(20))
+
+
+def test_a_shifted_crop_gives_a_shifted_map(toy_settings):
+    """No network may know where in the picture it looks: the same content elsewhere gets the same answer.
+
+    Away from the borders a map moves with its content to within 0.01; the rest is the mean and deviation of the
+    whole crop, which are not quite the same any more.
+    """
+    torch.manual_seed(0)
+    network = ManTraNetTraining(toy_settings).eval()
+    rng = np.random.default_rng(0)
+    blocks = np.kron(rng.uniform(20, 235, (30, 30, 3)), np.ones((8, 8, 1)))
+    picture = np.clip(blocks + rng.normal(0, 4, blocks.shape), 0, 255).astype(np.uint8)
+    border = toy_settings.feature_halo_px + toy_settings.anomaly_halo_px
+    with torch.inference_mode():
+        maps = [
+            network.logits(torch.as_tensor(picture[first : first + 208, first : first + 208])[None])[
+                0
+            ].sigmoid()
+            for first in (0, 16)
+        ]
+    inside = slice(16 + border, 208 - border)
+    shifted = slice(border, 208 - 16 - border)
+    here, there = maps[0][inside, inside], maps[1][shifted, shifted]
+    assert (here - there).abs().max() < 0.01
+    assert (here - maps[1][inside, inside]).abs().max() > 0.1  # the map is not simply the same everywhere
+
+
+def test_a_curriculum_is_resumed_to_the_same_losses(mantranet_task, tmp_path):
+    changes = {"curriculum": True, "curriculum_steps": 3, "steps": 8}
+    task, settings = mantranet_task(**changes)
+    train(task, settings, tmp_path / "whole", accelerator="cpu")
+    assert not np.allclose(task.curriculum.shares, mantranet_task(**changes)[0].curriculum.shares)
+    # Stopped within a round, and at the end of one.
+    for stop in (4, 6):
+        run = tmp_path / str(stop)
+
+        def ask_to_stop(progress, stop=stop):
+            if progress.step == stop:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        train(*mantranet_task(**changes), run, accelerator="cpu", on_progress=ask_to_stop)
+        train(*mantranet_task(**changes), run, resume=True, accelerator="cpu")
+        ends = [load_file(path / "weights.safetensors") for path in (run, tmp_path / "whole")]
+        assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_a_checkpoint_shows_what_the_network_makes_of_held_out_forgeries(mantranet_task, tmp_path):
+    task, settings = mantranet_task()
+    train(task, settings, tmp_path / "run", accelerator="cpu")
+    with Image.open(tmp_path / "run" / "samples" / "step-000000001.png") as sheet:
+        shown = np.asarray(sheet)
+    assert shown.shape == (6 * 68, 3 * 68, 3)
+    image, gt_mask, _ = next(
+        sample for sample in (task.held_out_samples[n] for n in range(64)) if sample[1].any()
+    )
+    np.testing.assert_array_equal(shown[:64, :64], image)
+    np.testing.assert_array_equal(shown[:64, 68:132, 0] > 127, gt_mask)
+    log = (tmp_path / "run" / "log.csv").read_text("utf-8")
+    assert "held_out,pixel_auc," in log

@@ -33,6 +33,7 @@ _EXTRA_OF_PACKAGE = {
     "pi_heif": "heif",
     "pywt": "train",
     "safetensors": "train",
+    "tensorboard": "train",
     "skimage": "train",
     "torch": "train",
     "torchvision": "train",

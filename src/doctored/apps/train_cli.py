@@ -1,4 +1,4 @@
-"""`doctored train`: both stages of ManTra-Net from any folder of photographs."""
+"""`doctored train`: both stages of ManTra-Net from any folder of photographs, and fine-tuning."""
 
 import dataclasses
 import sys
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from doctored.data.photographs import Photograph, Skipped
     from doctored.models.mantranet.settings import ManTraNetSettings
     from doctored.train.loop import Progress, Task
-    from doctored.train.settings import ImcSettings, LoopSettings, MantranetSettings
+    from doctored.train.settings import FinetuneSettings, ImcSettings, LoopSettings, MantranetSettings
 
-    S = TypeVar("S", ImcSettings, MantranetSettings)
+    S = TypeVar("S", ImcSettings, MantranetSettings, FinetuneSettings)
+
+_BOOLEANS = {"true": True, "false": False}
 
 train_app = typer.Typer(
     no_args_is_help=True, help="Train the networks on your own photographs.", rich_markup_mode=None
@@ -58,6 +60,10 @@ Steps = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of the start weights and all samples.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Devices = Annotated[int, typer.Option("--devices", min=1, help="Processes, one GPU or CPU share each.")]
+Nodes = Annotated[
+    int, typer.Option("--nodes", min=1, help="Machines that run this command together; see docs/training.md.")
+]
 Kinds = Annotated[
     list[str] | None,
     typer.Option("--kind", help="Learn from this kind of forgery only; may be repeated."),
@@ -82,6 +88,8 @@ def imc(
     steps: Steps = None,
     seed: Seed = None,
     device: Device = "auto",
+    devices: Devices = 1,
+    nodes: Nodes = 1,
     settings: Settings = None,
 ) -> None:
     """Stage one: teach the trace extractor to tell 385 manipulations apart.
@@ -98,7 +106,7 @@ def imc(
     weights = _start_weights(start)
     learn, held_out, source = _photographs(photos, split, min_side_px=chosen.work_px)
     task = ImcTask(chosen, learn, held_out, weights, source | {"start": _name(start)}, shape)
-    _run(task, chosen, output, resume, device)
+    _run(task, chosen, output, resume, device, devices, nodes)
 
 
 @train_app.command(short_help="Stage two: find forgeries.")
@@ -113,6 +121,8 @@ def mantranet(
     steps: Steps = None,
     seed: Seed = None,
     device: Device = "auto",
+    devices: Devices = 1,
+    nodes: Nodes = 1,
     kind: Kinds = None,
     settings: Settings = None,
     pool: Annotated[
@@ -156,7 +166,50 @@ def mantranet(
         shape,
         removals,
     )
-    _run(task, chosen, output, resume, device)
+    _run(task, chosen, output, resume, device, devices, nodes)
+
+
+@train_app.command(short_help="Adapt to your own forgeries.")
+def finetune(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Holds images/, masks/ of the same names, perhaps authentic/.", show_default=False
+        ),
+    ],
+    output: Output,
+    resume: Resume = False,
+    preset: Preset = "paper",
+    start: Start = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    devices: Devices = 1,
+    nodes: Nodes = 1,
+    settings: Settings = None,
+) -> None:
+    """Adapt the anomaly detector to your own forgeries with masks; the trace extractor stays as it is.
+
+    About a fifth of the pictures is never learned from, and every checkpoint reports how well those are done.
+
+    \b
+        doctored train finetune mine --start runs/mantranet --output runs/mine --preset cpu
+        doctored train finetune mine --output runs/mine --preset cpu --resume
+    """
+    from doctored.train.finetune import FinetuneTask, usable_examples
+    from doctored.train.settings import FinetuneSettings
+
+    if start is None and not resume:
+        raise ConfigError("fine-tuning needs --start with a run of 'doctored train mantranet'")
+    chosen = _settings(FinetuneSettings, preset, steps, seed, settings)
+    shape = _shape(None, output if resume else start)
+    weights = _start_weights(start)
+    learn, held_out, skipped = usable_examples(data, chosen.crop_px)
+    _list_skipped(skipped)
+    source = {"pictures": len(learn), "held_out_pictures": len(held_out), "start": _name(start)}
+    print(f"{len(learn)} pictures to learn from, {len(held_out)} held out", file=sys.stderr)
+    task = FinetuneTask(chosen, learn, held_out, weights, source, shape)
+    _run(task, chosen, output, resume, device, devices, nodes)
 
 
 def _settings(
@@ -176,8 +229,8 @@ def _settings(
             )
         wanted = type(getattr(chosen, name))
         try:
-            changes[name] = wanted(text)
-        except ValueError as error:
+            changes[name] = _BOOLEANS[text.lower()] if wanted is bool else wanted(text)
+        except (KeyError, ValueError) as error:
             raise ConfigError(
                 f"--set {name} needs a value of type {wanted.__name__}; got {text!r}"
             ) from error
@@ -271,10 +324,27 @@ def _name(start: Path | None) -> str | None:
     return None if start is None else start.name
 
 
-def _run(task: "Task", settings: "LoopSettings", output: Path, resume: bool, device: str) -> None:
+def _run(
+    task: "Task",
+    settings: "LoopSettings",
+    output: Path,
+    resume: bool,
+    device: str,
+    devices: int,
+    nodes: int,
+) -> None:
     from doctored.train.loop import train
 
-    train(task, settings, output, resume=resume, accelerator=device, on_progress=_print_progress)
+    train(
+        task,
+        settings,
+        output,
+        resume=resume,
+        accelerator=device,
+        devices=devices,
+        nodes=nodes,
+        on_progress=_print_progress,
+    )
 
 
 def _print_progress(progress: "Progress") -> None:

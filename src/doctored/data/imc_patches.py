@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doctored.core.errors import DataError
-from doctored.synth.imc385 import MANIPULATIONS, Manipulations, apply_manipulation
+from doctored.synth.imc385 import MANIPULATIONS, Balance, Manipulations, apply_manipulation
 
 _TRIES = 8
 _LOWEST_STD = 12.0
@@ -24,10 +24,11 @@ class ImcPatches:
         work_px: Side of the patch that is manipulated before it is cropped.
         regions: 1, or 4 for quarters that meet at a random point near the centre.
         seed: Of all samples.
-        manipulations: The classes to draw from.
+        manipulations: The classes to draw from; those that are for forgeries only are left out.
+        balance: What is drawn alike, as in `Manipulations.draw`.
 
     Each sample is (image uint8 (crop_px, crop_px, 3), region numbers int64 (crop_px, crop_px), class indices
-    int64 (regions,)). Classes are drawn uniformly.
+    int64 (regions,)).
 
     Raises:
         DataError: No photograph is large enough.
@@ -45,6 +46,7 @@ class ImcPatches:
         regions: int,
         seed: int,
         manipulations: Manipulations = MANIPULATIONS,
+        balance: Balance = "classes",
     ) -> None:
         self.photographs = [photo for photo in photographs if min(photo.shape[:2]) >= work_px]
         if not self.photographs:
@@ -52,21 +54,22 @@ class ImcPatches:
                 f"none of the {len(photographs)} photographs is {work_px} px or more on both sides; add larger ones"
             )
         self.crop_px, self.work_px, self.regions, self.seed = crop_px, work_px, regions, seed
-        self.manipulations = manipulations
+        self.manipulations = manipulations.used_in("imc")
+        self.balance = balance
 
     def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
         rng = np.random.default_rng([self.seed, number])
         patch = self._patch(rng)
-        classes = rng.integers(len(self.manipulations.classes), size=self.regions)
+        classes = [self.manipulations.draw(rng, self.balance) for _ in range(self.regions)]
         top, left = rng.integers(self.work_px - self.crop_px + 1, size=2)
         window = (slice(top, top + self.crop_px), slice(left, left + self.crop_px))
         regions = self._layout(rng)
         crop = np.empty((self.crop_px, self.crop_px, 3), np.uint8)
         for region, imc_class in enumerate(classes):
             here = regions == region
-            manipulated = apply_manipulation(patch, int(imc_class), rng, manipulations=self.manipulations)
+            manipulated = apply_manipulation(patch, imc_class, rng, manipulations=self.manipulations)
             crop[here] = manipulated[window][here]
-        return crop, regions, classes.astype(np.int64)
+        return crop, regions, np.array([imc_class.index for imc_class in classes], np.int64)
 
     def _patch(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         """A patch with some content, flipped and transposed at random."""

@@ -15,7 +15,7 @@ def enhance(scene: Scene, rng: np.random.Generator) -> Composite:
     stencil = scene.stencil(rng)
     mask, (top, left) = place(stencil, scene.canvas.shape[:2], scene.window, rng)
     rows, columns = bounding_box(mask, _REACH_PX)
-    imc_class = MANIPULATIONS.draw(rng)
+    imc_class = MANIPULATIONS.used_in("forgeries").draw(rng)
     content = scene.canvas.copy()
     content[rows, columns] = apply_manipulation(scene.canvas[rows, columns], imc_class, rng)
     choices = {"shape": stencil.kind, "top_left_yx": [top, left], "manipulation": imc_class.label}

@@ -2,17 +2,30 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from doctored.core.errors import ConfigError, ShapeError
-from doctored.core.imc_classes import IMC_CLASSES, ImcClass, Parameter, extended_classes, types_of
+from doctored.core.imc_classes import (
+    IMC_CLASSES,
+    ImcClass,
+    Parameter,
+    extended_classes,
+    families_of,
+    types_of,
+)
 from doctored.synth.operators import blur, compression, contrast, morphology, noise, quantisation, resample
 from doctored.synth.operators.arrays import Rgb, UnroundedRgb
 
 Operator = Callable[[Rgb, Any, np.random.Generator], Rgb | UnroundedRgb]
 """Takes an RGB picture, the parameter of the class and a generator; returns grey levels of the same shape."""
+
+Use = Literal["imc", "forgeries"]
+"""Where a manipulation is met: in image manipulation classification, or inside the regions of forgeries."""
+
+Balance = Literal["classes", "types", "families"]
+"""What is drawn alike: single classes, the types of which some have more classes, or the families."""
 
 OPERATORS: dict[str, Operator] = {
     "BoxBlur": blur.box_blur,
@@ -52,12 +65,14 @@ class Manipulation:
         family: Where it belongs: one of the 7 families, or a new one.
         operator: What it does.
         parameters: The strengths that are classes of their own; (None,) if there is only one.
+        uses: Where it is to be met; ("imc",) or ("forgeries",) keeps it out of the other.
     """
 
     type: str
     family: str
     operator: Operator
     parameters: tuple[Parameter, ...]
+    uses: tuple[Use, ...] = ("imc", "forgeries")
 
 
 class Manipulations:
@@ -72,13 +87,18 @@ class Manipulations:
         operators: By type.
 
     Raises:
-        ConfigError: A type exists already, or its parameters are none or not distinct.
+        ConfigError: A type exists already, its parameters are none or not distinct, or its uses are none or
+            unknown.
     """
 
     def __init__(self, added: Sequence[Manipulation] = ()) -> None:
         self.added = tuple(added)
         self.classes = IMC_CLASSES
         for manipulation in self.added:
+            if not manipulation.uses or not set(manipulation.uses) <= set(get_args(Use)):
+                raise ConfigError(
+                    f"the uses of {manipulation.type} are {manipulation.uses}; choose some of {get_args(Use)}"
+                )
             self.classes = extended_classes(
                 self.classes, manipulation.family, manipulation.type, manipulation.parameters
             )
@@ -89,11 +109,27 @@ class Manipulations:
         """Names of all types, the 25 first."""
         return types_of(self.classes)
 
-    def draw(self, rng: np.random.Generator) -> ImcClass:
-        """Draw a class: all types alike, then all strengths of the type alike."""
-        imc_type = self.types[rng.integers(len(self.types))]
-        strengths = [imc_class for imc_class in self.classes if imc_class.type == imc_type]
-        return strengths[rng.integers(len(strengths))]
+    def used_in(self, use: Use) -> "Manipulations":
+        """The 385 and those added types that are to be met there, numbered without the others."""
+        return Manipulations([manipulation for manipulation in self.added if use in manipulation.uses])
+
+    def draw(self, rng: np.random.Generator, balance: Balance = "types") -> ImcClass:
+        """Draw a class.
+
+        Args:
+            rng: Source of the choice.
+            balance: "classes" draws all classes alike; "types" all types, then all classes of the type; "families"
+                all families, then all classes of the family.
+        """
+        drawn_from: Sequence[ImcClass] = self.classes
+        if balance == "types":
+            imc_type = self.types[rng.integers(len(self.types))]
+            drawn_from = [imc_class for imc_class in self.classes if imc_class.type == imc_type]
+        elif balance == "families":
+            families = families_of(self.classes)
+            family = families[rng.integers(len(families))]
+            drawn_from = [imc_class for imc_class in self.classes if imc_class.family == family]
+        return drawn_from[int(rng.integers(len(drawn_from)))]
 
 
 MANIPULATIONS = Manipulations(

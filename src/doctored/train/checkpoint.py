@@ -123,6 +123,11 @@ def load_checkpoint(
         ) from error
 
 
+def has_checkpoint(run: Path) -> bool:
+    """Whether a run can be resumed from more than its beginning."""
+    return bool(_complete_checkpoints(run))
+
+
 def _complete_checkpoints(run: Path) -> list[Path]:
     """Oldest first."""
     folders = (run / "checkpoints").glob("step-*")

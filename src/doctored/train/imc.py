@@ -9,14 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from doctored.core.imc_classes import IMC_CLASSES, ImcClass, level_groups
+from doctored.core.imc_classes import IMC_CLASSES, ImcClass, level_group_names
 from doctored.data.imc_patches import ImcPatches
-from doctored.models.mantranet.imc_head import IMCHead, imc_loss, level_log_probabilities, pool_regions
+from doctored.models.mantranet.imc_head import IMCHead, imc_loss, pool_regions
 from doctored.models.mantranet.imtfe import IMTFE
 from doctored.models.mantranet.settings import ManTraNetSettings
-from doctored.synth.imc385 import MANIPULATIONS, Manipulations
+from doctored.synth.imc385 import MANIPULATIONS, Balance, Manipulations
 from doctored.train.checkpoint import start_from
-from doctored.train.loop import batches
+from doctored.train.imc_figures import accuracies, confusion, confusion_picture, held_out_accuracies
+from doctored.train.loop import HeldOut, batches
 from doctored.train.settings import ImcSettings
 
 
@@ -45,25 +46,6 @@ class ImcNetwork(nn.Module):
         return imc_loss(logits, truth, self.classes), accuracies(logits.detach(), truth, self.classes)
 
 
-def accuracies(
-    logits: torch.Tensor, classes: torch.Tensor, known: Sequence[ImcClass] = IMC_CLASSES
-) -> dict[str, torch.Tensor]:
-    """Share of regions whose most probable group is the right one: families (7), types (25), classes (385).
-
-    Args:
-        logits: (N, len(known)).
-        classes: (N,), int64, the true class indices.
-        known: The 385, and those added to them.
-    """
-    levels = level_log_probabilities(logits, known)
-    names = {7: "family_accuracy", 25: "type_accuracy", 385: "class_accuracy"}
-    figures = {}
-    for level, name in names.items():
-        truth = torch.as_tensor(level_groups(level, known), device=logits.device)[classes]
-        figures[name] = (levels[level].argmax(dim=1) == truth).float().mean()
-    return figures
-
-
 class ImcTask:
     """What `train` needs for stage one.
 
@@ -75,10 +57,11 @@ class ImcTask:
             random start. They may know fewer classes: those added since start as the mean of the others.
         source: What the run's description says about the photographs.
         model_settings: Shape of the network; None is the released one.
-        manipulations: What is to be told apart.
+        manipulations: What is to be told apart; those that are for forgeries only are left out.
     """
 
     name = "imc"
+    curriculum = None
 
     def __init__(
         self,
@@ -94,16 +77,16 @@ class ImcTask:
         self.model_settings = model_settings or ManTraNetSettings()
         self.settings = settings
         self.source = source
-        self.manipulations = manipulations
-        self.network = ImcNetwork(self.model_settings, settings.regions, manipulations.classes)
+        self.manipulations = manipulations.used_in("imc")
+        self.network = ImcNetwork(self.model_settings, settings.regions, self.manipulations.classes)
         if start is not None:
             # A ManTra-Net has no head, so that one starts anew; its anomaly detector has no place here.
-            start_from(self.network, _with_added_classes(start, len(manipulations.classes)))
-        self.samples = self._patches(photographs, settings.seed)
-        # A fixed seed of its own: every run and every checkpoint is asked the same questions.
-        self.held_out_samples = self._patches(held_out, seed=385) if settings.held_out_crops else None
+            start_from(self.network, _with_added_classes(start, len(self.manipulations.classes)))
+        self.samples = self._patches(photographs, settings.seed, settings.balance)
+        # A fixed seed and balance of its own: every run and every checkpoint is asked the same questions.
+        self.held_out_samples = self._patches(held_out, 385, "classes") if settings.held_out_crops else None
 
-    def _patches(self, photographs: Sequence[NDArray[np.uint8]], seed: int) -> ImcPatches:
+    def _patches(self, photographs: Sequence[NDArray[np.uint8]], seed: int, balance: Balance) -> ImcPatches:
         settings = self.settings
         return ImcPatches(
             photographs,
@@ -112,6 +95,7 @@ class ImcTask:
             regions=settings.regions,
             seed=seed,
             manipulations=self.manipulations,
+            balance=balance,
         )
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -123,17 +107,25 @@ class ImcTask:
     def model_json(self) -> dict[str, Any]:
         return {"model": "mantranet-imc", "settings": asdict(self.model_settings)}
 
-    def held_out_figures(self) -> dict[str, float]:
+    def held_out(self) -> HeldOut:
         if self.held_out_samples is None:
-            return {}
+            return HeldOut()
         loader = batches(self.held_out_samples, range(self.settings.held_out_crops), self.settings.batch_size)
-        logits, classes = [], []
+        logits, truths = [], []
         device = next(self.network.parameters()).device
         for image, regions, truth in loader:
             logits.append(self.network.logits(image.to(device), regions.to(device)))
-            classes.append(truth.flatten().to(device))
-        figures = accuracies(torch.cat(logits), torch.cat(classes), self.manipulations.classes)
-        return {name: value.item() for name, value in figures.items()}
+            truths.append(truth.flatten().to(device))
+        found, right, classes = torch.cat(logits), torch.cat(truths), self.manipulations.classes
+        return HeldOut(
+            held_out_accuracies(found, right, classes),
+            {
+                f"confusion-{name}": confusion_picture(
+                    confusion(found, right, level, classes), level_group_names(level, classes)
+                )
+                for level, name in ((7, "families"), (25, "types"))
+            },
+        )
 
 
 def _with_added_classes(weights: dict[str, torch.Tensor], classes: int) -> dict[str, torch.Tensor]:

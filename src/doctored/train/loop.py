@@ -1,6 +1,5 @@
 """The one training loop: batches in order, a step each, and a checkpoint every few minutes."""
 
-import csv
 import json
 import math
 import signal
@@ -8,19 +7,23 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import cv2
+import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import doctored
 from doctored.core.errors import CheckpointError, ConfigError, DoctoredError
-from doctored.train.checkpoint import load_checkpoint, save_checkpoint, write_json
+from doctored.train.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint, write_json
+from doctored.train.curriculum import Curriculum
+from doctored.train.run_log import RunLog
 from doctored.train.settings import LoopSettings
 
 
@@ -34,6 +37,19 @@ class Samples(Protocol):
     def __getitem__(self, number: int, /) -> tuple[Any, ...]: ...
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """What a task says about the network as it stands, on photographs that it never learns from.
+
+    Attributes:
+        figures: Scores by name.
+        pictures: RGB pictures (H, W, 3) by name, to be looked at.
+    """
+
+    figures: dict[str, float] = field(default_factory=dict)
+    pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+
+
 class Task(Protocol):
     """What a training task brings to the loop.
 
@@ -41,6 +57,8 @@ class Task(Protocol):
         name: Such as "imc".
         network: The module that is trained; its forward takes a batch and gives the loss and figures to log.
         samples: What it learns from.
+        curriculum: What decides the mix of the samples as training goes on; None where it stays the same. The
+            last array of a batch then names the cell of each sample, and the figures hold "picture_losses".
     """
 
     name: str
@@ -50,6 +68,9 @@ class Task(Protocol):
 
     @property
     def samples(self) -> Samples: ...
+
+    @property
+    def curriculum(self) -> Curriculum | None: ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """AdamW's parameter groups; "rate_share" scales the learning rate of a group."""
@@ -63,8 +84,8 @@ class Task(Protocol):
         """Catalog name and settings of the model whose weights the run exports."""
         ...
 
-    def held_out_figures(self) -> dict[str, float]:
-        """Scores of the network, as it stands, on photographs that it never learns from."""
+    def held_out(self) -> HeldOut:
+        """Check the network, as it stands, on photographs that it never learns from."""
         ...
 
 
@@ -87,102 +108,184 @@ def train(
     resume: bool = False,
     accelerator: str = "auto",
     devices: int = 1,
+    nodes: int = 1,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> None:
     """Train a task until its last step, or until the process is asked to stop (SIGINT, SIGTERM).
 
-    The run's folder receives `run.json`, `model.json`, `log.csv`, `weights.safetensors` (the moving average of
-    the weights, made anew at each checkpoint) and `checkpoints/`. Asked to stop, it saves a checkpoint first.
+    The run's folder receives `run.json`, `model.json`, `log.csv`, `tensorboard/`, the task's pictures,
+    `weights.safetensors` (the moving average of the weights, made anew at each checkpoint) and `checkpoints/`.
+    Asked to stop, it saves a checkpoint first.
+
+    With several processes each takes its own samples and all share their gradients: a step is one of
+    batch_size * devices * nodes samples.
 
     Args:
-        run: The folder; new, unless resume is set.
+        run: The folder; new, unless resume is set. Processes of several nodes need to see the same one.
         accelerator: As Lightning Fabric names them: "auto", "cpu", "cuda", "mps".
-        devices: Processes, one device each.
+        devices: Processes per node, one device each.
+        nodes: Machines; the same program runs on each of them.
 
     Raises:
-        ConfigError: The folder already holds a run and resume is not set, or it holds another one.
+        ConfigError: The folder already holds a run and resume is not set, or it holds another one, or one of
+            another number of processes; or a curriculum is to be shared among processes.
         CheckpointError: A checkpoint cannot be read or written.
         DoctoredError: The loss is no longer a number; the last checkpoint before that is kept.
     """
-    _open_run(task, settings, run, resume)
     # Before any worker is forked: a worker that inherits OpenCV's thread pool waits for threads it does not have.
     cv2.setNumThreads(0)
-    precision = "bf16-mixed" if settings.precision == "bf16" else "32-true"
-    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if devices * nodes > 1 else "auto",
+        precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
+    )
     fabric.launch()
+    _open_run_once(fabric, task, settings, run, resume)
 
     task.network.to(memory_format=torch.channels_last)
     groups = [
         {**group, "lr": settings.learning_rate * group.get("rate_share", 1.0)}
         for group in task.parameter_groups()
     ]
-    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    optimizer: Any = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    network, optimizer = fabric.setup(task.network, optimizer)
     ema = {name: tensor.detach().clone() for name, tensor in task.network.state_dict().items()}
     progress: dict[str, Any] = {"step": 0, "seconds": 0.0}
-    if resume:
-        ema, progress = load_checkpoint(run, task.network, optimizer)
-    network, optimizer = fabric.setup(task.network, optimizer)
+    # A process that was killed before its first checkpoint has done nothing that could be gone on with.
+    if resume and has_checkpoint(run):
+        average, progress = load_checkpoint(run, task.network, optimizer.optimizer)
+        ema = {name: tensor.to(ema[name].device) for name, tensor in average.items()}
+        _check_processes(progress.get("processes", 1), fabric.world_size)
+        if task.curriculum is not None and progress.get("curriculum") is not None:
+            task.curriculum.restore(progress["curriculum"])
 
     step = progress["step"]
     started = time.monotonic() - progress["seconds"]
     saved_at = logged_at = time.monotonic()
     logged_step = step
-    numbers = _SampleNumbers(step, settings, fabric.global_rank, fabric.world_size)
-    loader = batches(task.samples, numbers, settings.batch_size, settings.workers)
-    log = _Log(run / "log.csv")
+    samples_per_step = settings.batch_size * fabric.world_size
+    log = RunLog(run, step) if fabric.is_global_zero else None
 
     def save() -> None:
-        seconds = time.monotonic() - started
-        with _evaluated_with(task.network, ema):
-            figures = task.held_out_figures()
-        if fabric.is_global_zero:
-            log.write(step, seconds, step * settings.batch_size * fabric.world_size, "held_out", figures)
+        if log is not None:
+            seconds = time.monotonic() - started
+            with _evaluated_with(task.network, ema):
+                held_out = task.held_out()
+            log.figures(step, seconds, step * samples_per_step, "held_out", held_out.figures)
+            log.pictures(step, held_out.pictures)
             save_checkpoint(
                 run,
                 step=step,
                 weights=task.network.state_dict(),
                 ema=ema,
                 optimizer=optimizer.optimizer,
-                progress={"seconds": seconds, "settings": settings.to_json()},
+                progress={
+                    "seconds": seconds,
+                    "settings": settings.to_json(),
+                    "processes": fabric.world_size,
+                    "curriculum": None if task.curriculum is None else task.curriculum.state(),
+                },
             )
         fabric.barrier()
 
     network.train()
+    stopping = False
     with _stop_requests() as stop_requested:
-        for batch in loader:
-            if step >= settings.steps or stop_requested():
-                break
-            _set_rate(optimizer, settings, step)
-            loss, figures = network(*fabric.to_device(batch))
-            if not torch.isfinite(loss):
-                raise DoctoredError(
-                    f"the loss became {loss.item()} at step {step}; nothing after the last checkpoint was saved: "
-                    "resume from it with a lower learning rate"
-                )
-            fabric.backward(loss)
-            fabric.clip_gradients(network, optimizer, max_norm=settings.clip_norm)
-            optimizer.step()
-            optimizer.zero_grad()
-            step += 1
-            # A young average follows closely, so that it is never dominated by the random start.
-            _update_ema(ema, task.network, min(settings.ema_decay, (1 + step) / (10 + step)))
+        while step < settings.steps and not stopping:
+            round_end = _round_end(task.curriculum, step, settings.steps)
+            numbers = _SampleNumbers(
+                range(step, round_end), settings.batch_size, fabric.global_rank, fabric.world_size
+            )
+            for batch in batches(task.samples, numbers, settings.batch_size, settings.workers):
+                _set_rate(optimizer, settings, step)
+                loss, figures = network(*fabric.to_device(batch))
+                # Of all processes, so that none of them goes on alone.
+                mean_loss = fabric.all_reduce(loss.detach(), reduce_op="mean")
+                if not torch.isfinite(mean_loss):
+                    raise DoctoredError(
+                        f"the loss became {mean_loss.item()} at step {step}; nothing after the last checkpoint was "
+                        "saved: resume from it with a lower learning rate"
+                    )
+                fabric.backward(loss)
+                fabric.clip_gradients(network, optimizer, max_norm=settings.clip_norm)
+                optimizer.step()
+                optimizer.zero_grad()
+                step += 1
+                # A young average follows closely, so that it is never dominated by the random start.
+                _update_ema(ema, task.network, min(settings.ema_decay, (1 + step) / (10 + step)))
+                if task.curriculum is not None:
+                    task.curriculum.observe(batch[-1], figures.pop("picture_losses"))
+                    if step == round_end:
+                        task.curriculum.end_round()
 
-            now = time.monotonic()
-            if step % settings.log_steps == 0 or step == settings.steps:
-                rate = (step - logged_step) / max(now - logged_at, 1e-9)
-                logged_at, logged_step = now, step
-                shown = {"loss": loss.item(), **{name: float(value) for name, value in figures.items()}}
-                samples_per_step = settings.batch_size * fabric.world_size
-                if fabric.is_global_zero:
-                    log.write(step, now - started, step * samples_per_step, "train", shown)
-                if on_progress is not None and fabric.is_global_zero:
-                    left = (settings.steps - step) / rate
-                    on_progress(Progress(step, settings.steps, rate * samples_per_step, left, shown))
-            if now - saved_at > settings.checkpoint_minutes * 60:
-                save()
-                saved_at = logged_at = time.monotonic()
-                logged_step = step
-    save()
+                now = time.monotonic()
+                if step % settings.log_steps == 0 or step == settings.steps:
+                    rate = (step - logged_step) / max(now - logged_at, 1e-9)
+                    logged_at, logged_step = now, step
+                    shown = {
+                        "loss": mean_loss.item(),
+                        **{name: float(value) for name, value in figures.items()},
+                    }
+                    if log is not None:
+                        log.figures(step, now - started, step * samples_per_step, "train", shown)
+                    if on_progress is not None and log is not None:
+                        left = (settings.steps - step) / rate
+                        on_progress(Progress(step, settings.steps, rate * samples_per_step, left, shown))
+                stopping, due = _in_any_process(
+                    fabric, stop_requested(), now - saved_at > settings.checkpoint_minutes * 60
+                )
+                if stopping:
+                    break
+                if due and step < settings.steps:
+                    save()
+                    saved_at = logged_at = time.monotonic()
+                    logged_step = step
+        save()
+    if log is not None:
+        log.close()
+
+
+def _open_run_once(fabric: Fabric, task: Task, settings: LoopSettings, run: Path, resume: bool) -> None:
+    """Let one process open the run; what it finds wrong stops all of them, so that none waits for the others."""
+    problem: DoctoredError | None = None
+    if task.curriculum is not None and fabric.world_size > 1:
+        raise ConfigError(
+            f"the curriculum follows the losses of one process, not of {fabric.world_size}; "
+            "leave curriculum out, or train on one device"
+        )
+    if fabric.is_global_zero:
+        try:
+            _open_run(task, settings, run, resume)
+        except DoctoredError as error:
+            problem = error
+    problem = fabric.broadcast(problem)
+    if problem is not None:
+        raise problem
+
+
+def _check_processes(saved: int, present: int) -> None:
+    if saved != present:
+        raise ConfigError(
+            f"the run was trained by {saved} process{'es' if saved > 1 else ''}, not {present}, and would see other "
+            "samples; resume it with the same --devices and --nodes"
+        )
+
+
+def _round_end(curriculum: Curriculum | None, step: int, steps: int) -> int:
+    """The step at which the mix of the samples may change next."""
+    if curriculum is None:
+        return steps
+    return min(steps, (step // curriculum.round_steps + 1) * curriculum.round_steps)
+
+
+def _in_any_process(fabric: Fabric, *conditions: bool) -> list[bool]:
+    """Whether each condition holds in any process, so that all of them do the same next."""
+    if fabric.world_size == 1:
+        return list(conditions)
+    flags = torch.tensor(conditions, dtype=torch.float32, device=fabric.device)
+    return [bool(count > 0) for count in fabric.all_reduce(flags, reduce_op="sum")]
 
 
 def _open_run(task: Task, settings: LoopSettings, run: Path, resume: bool) -> None:
@@ -195,7 +298,7 @@ def _open_run(task: Task, settings: LoopSettings, run: Path, resume: bool) -> No
             raise ConfigError(
                 f"{run} is a run of 'train {saved}'; resume it with that command, not 'train {task.name}'"
             )
-    elif run.exists() and any(run.iterdir()):
+    elif run.exists() and any(path.suffix != ".partial" for path in run.iterdir()):
         raise ConfigError(
             f"{run} already holds something; continue it with --resume, or give another --output"
         )
@@ -220,19 +323,18 @@ def batches(samples: Samples, numbers: Iterable[int], batch_size: int, workers: 
 
 
 class _SampleNumbers:
-    """The numbers of the samples still to be learned from, in order; each process takes its share of a step."""
+    """The numbers of the samples of some steps, in order; each process takes its share of a step."""
 
-    def __init__(self, first_step: int, settings: LoopSettings, rank: int, world_size: int) -> None:
-        self.first_step, self.settings, self.rank, self.world_size = first_step, settings, rank, world_size
+    def __init__(self, steps: range, batch_size: int, rank: int, world_size: int) -> None:
+        self.steps, self.batch_size, self.rank, self.world_size = steps, batch_size, rank, world_size
 
     def __iter__(self) -> Iterator[int]:
-        size = self.settings.batch_size
-        for step in range(self.first_step, self.settings.steps):
-            first = (step * self.world_size + self.rank) * size
-            yield from range(first, first + size)
+        for step in self.steps:
+            first = (step * self.world_size + self.rank) * self.batch_size
+            yield from range(first, first + self.batch_size)
 
     def __len__(self) -> int:
-        return (self.settings.steps - self.first_step) * self.settings.batch_size
+        return len(self.steps) * self.batch_size
 
 
 def _calm_worker(_: int) -> None:
@@ -290,18 +392,3 @@ def _evaluated_with(network: nn.Module, weights: dict[str, torch.Tensor]) -> Ite
     finally:
         network.load_state_dict(own)
         network.train()
-
-
-class _Log:
-    """A CSV file with one row per logged step: step, seconds, samples, kind, name, value."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        if not path.exists():
-            with path.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerow(["step", "seconds", "samples", "kind", "name", "value"])
-
-    def write(self, step: int, seconds: float, samples: int, kind: str, figures: dict[str, float]) -> None:
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            for name, value in figures.items():
-                csv.writer(file).writerow([step, f"{seconds:.1f}", samples, kind, name, f"{value:.6g}"])

@@ -11,23 +11,26 @@ from numpy.typing import NDArray
 
 from doctored.core.forgery import Forgery, Source
 from doctored.data.forgery_stream import DEFAULT_SHARES, ForgeryStream
+from doctored.metrics.pixel import pixel_auc
 from doctored.models.mantranet.mantranet import ManTraNet
 from doctored.models.mantranet.settings import ManTraNetSettings
 from doctored.train.checkpoint import start_from
-from doctored.train.loop import batches
+from doctored.train.curriculum import Curriculum
+from doctored.train.loop import HeldOut, Samples, batches
 from doctored.train.settings import MantranetSettings
 
 # Below block 4's second layer the extractor looks at pixels rather than at manipulations, and stays as it is.
 _LATE_LAYERS = ("b4c2", "b4c3", "b5c1", "b5c2", "transform")
 _LOW_RATE_SHARE = 0.1
-_HELD_OUT_CROPS = 64
+_SHOWN = 6
+_GAP_PX = 4
 
 
-def localization_loss(logits: torch.Tensor, gt_mask: torch.Tensor, ignore_mask: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy, balanced between the two classes within each forged picture; a scalar.
+def picture_losses(logits: torch.Tensor, gt_mask: torch.Tensor, ignore_mask: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy of each picture (B,), balanced between the two classes within a forged one.
 
     In a forged picture the manipulated and the authentic pixels weigh one half each, whatever their numbers; in
-    an authentic picture all pixels weigh the same. Then the mean over the pictures.
+    an authentic picture all pixels weigh the same.
 
     Args:
         logits: (B, H, W); positive means manipulated.
@@ -43,7 +46,7 @@ def localization_loss(logits: torch.Tensor, gt_mask: torch.Tensor, ignore_mask: 
         for pixels in (inside, outside)
     ]
     forged = inside.any(dim=2).any(dim=1)
-    return torch.where(forged, 0.5 * (per_class[0] + per_class[1]), per_class[1]).mean()
+    return torch.where(forged, 0.5 * (per_class[0] + per_class[1]), per_class[1])
 
 
 class ManTraNetTraining(ManTraNet):
@@ -54,28 +57,97 @@ class ManTraNetTraining(ManTraNet):
         return super().forward(image.permute(0, 3, 1, 2).float() / 255).squeeze(1)
 
     def forward(  # type: ignore[override]  # a batch in, a loss out: what the training loop calls
-        self, image: torch.Tensor, gt_mask: torch.Tensor, ignore_mask: torch.Tensor
+        self,
+        image: torch.Tensor,
+        gt_mask: torch.Tensor,
+        ignore_mask: torch.Tensor,
+        cells: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         logits = self.logits(image)
-        loss = localization_loss(logits, gt_mask, ignore_mask)
+        losses = picture_losses(logits, gt_mask, ignore_mask)
         with torch.no_grad():
             called = logits > 0
             hit = (called & gt_mask).sum() / gt_mask.sum().clamp_min(1)
             false = (called & ~gt_mask & ~ignore_mask).sum() / (~gt_mask).sum().clamp_min(1)
-        return loss, {"hit_share": hit, "false_share": false}
+        figures = {"hit_share": hit, "false_share": false}
+        if cells is not None:
+            figures["picture_losses"] = losses.detach()
+        return losses.mean(), figures
+
+
+Sample = tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]
+"""A picture uint8 (crop_px, crop_px, 3), its gt_mask, and its ignore_mask: where neither answer is right."""
 
 
 class ForgerySamples:
-    """Forgeries by number, each as (image uint8 (crop_px, crop_px, 3), gt_mask bool, ignore_mask bool)."""
+    """Forgeries of a stream by number."""
 
     def __init__(self, stream: ForgeryStream) -> None:
         self.stream = stream
 
-    def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
-        forgery = self.stream[number]
-        nothing = np.zeros_like(forgery.gt_mask)
-        source = nothing if forgery.source_mask is None else forgery.source_mask
-        return forgery.image, forgery.gt_mask, source & ~forgery.gt_mask
+    def __getitem__(self, number: int) -> Sample:
+        return _sample(self.stream[number])
+
+
+class CurriculumSamples:
+    """Forgeries of a curriculum by number, each with the number of its cell as a fourth entry."""
+
+    def __init__(self, curriculum: Curriculum) -> None:
+        self.curriculum = curriculum
+
+    def __getitem__(self, number: int) -> tuple[Any, ...]:
+        forgery, cell = self.curriculum.draw(number)
+        return *_sample(forgery), cell
+
+
+def _sample(forgery: Forgery) -> Sample:
+    nothing = np.zeros_like(forgery.gt_mask)
+    source = nothing if forgery.source_mask is None else forgery.source_mask
+    return forgery.image, forgery.gt_mask, source & ~forgery.gt_mask
+
+
+def check_localization(network: ManTraNetTraining, samples: Samples, count: int, batch_size: int) -> HeldOut:
+    """Score a network on the first samples, and show what it makes of the first few forgeries among them.
+
+    Args:
+        network: In evaluation mode.
+        samples: Give arrays as `Sample`.
+        count: How many samples to take; none gives nothing.
+        batch_size: How many at once; changes nothing but speed and memory.
+
+    Returns:
+        The mean loss and the mean pixel AUC of the forged samples, and one picture "samples" with a row for each
+        of the forgeries shown: the picture, the truth, and the localization map, black to white.
+    """
+    if not count:
+        return HeldOut()
+    device = next(network.parameters()).device
+    losses: list[torch.Tensor] = []
+    aucs: list[float] = []
+    rows: list[NDArray[np.uint8]] = []
+    for image, gt_mask, ignore_mask in batches(samples, range(count), batch_size):
+        logits = network.logits(image.to(device)).float()
+        losses.append(picture_losses(logits, gt_mask.to(device), ignore_mask.to(device)))
+        for pixels, truth, found in zip(image, gt_mask, logits.sigmoid(), strict=True):
+            if not truth.any() or truth.all():
+                continue
+            localization_map = found.cpu().numpy()
+            aucs.append(pixel_auc(localization_map, truth.numpy()))
+            if len(rows) < _SHOWN:
+                rows.append(_row(pixels.numpy(), truth.numpy(), localization_map))
+    figures = {"loss": torch.cat(losses).mean().item()}
+    if aucs:
+        figures["pixel_auc"] = float(np.mean(aucs))
+    return HeldOut(figures, {"samples": np.concatenate(rows)} if rows else {})
+
+
+def _row(
+    pixels: NDArray[np.uint8], gt_mask: NDArray[np.bool_], localization_map: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    grey = [np.where(gt_mask, 255, 0), np.rint(localization_map * 255)]
+    tiles = [pixels, *(np.repeat(tile[..., None], 3, axis=2) for tile in grey)]
+    framed = [np.pad(tile, ((0, _GAP_PX), (0, _GAP_PX), (0, 0)), constant_values=128) for tile in tiles]
+    return np.concatenate(framed, axis=1).astype(np.uint8)
 
 
 class MantranetTask:
@@ -114,9 +186,16 @@ class MantranetTask:
             start_from(self.network, start)
         shares = {kind: DEFAULT_SHARES[kind] for kind in settings.kinds}
         size_px = settings.crop_px
-        self.samples = ForgerySamples(
-            ForgeryStream(photographs, size_px, settings.seed, shares, removals=removals)
-        )
+        self.curriculum: Curriculum | None = None
+        self.samples: Samples
+        if settings.curriculum:
+            self.curriculum = Curriculum(
+                photographs, size_px, settings.seed, shares, settings.curriculum_steps, removals
+            )
+            self.samples = CurriculumSamples(self.curriculum)
+        else:
+            stream = ForgeryStream(photographs, size_px, settings.seed, shares, removals=removals)
+            self.samples = ForgerySamples(stream)
         self.held_out_samples = ForgerySamples(ForgeryStream(held_out, size_px, 385, shares))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -140,11 +219,8 @@ class MantranetTask:
     def model_json(self) -> dict[str, Any]:
         return {"model": "mantranet", "settings": asdict(self.model_settings)}
 
-    def held_out_figures(self) -> dict[str, float]:
-        loader = batches(self.held_out_samples, range(_HELD_OUT_CROPS), self.settings.batch_size)
-        device = next(self.network.parameters()).device
-        losses = []
-        for image, gt_mask, ignore_mask in loader:
-            logits = self.network.logits(image.to(device))
-            losses.append(localization_loss(logits, gt_mask.to(device), ignore_mask.to(device)))
-        return {"loss": torch.stack(losses).mean().item()}
+    def held_out(self) -> HeldOut:
+        settings = self.settings
+        return check_localization(
+            self.network, self.held_out_samples, settings.held_out_crops, settings.batch_size
+        )

@@ -1,10 +1,11 @@
 """Settings of the training tasks: frozen, checked at construction, saved with every run."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from doctored.core.errors import ConfigError
 from doctored.core.forgery import TECHNIQUES
+from doctored.synth.imc385 import Balance
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class LoopSettings:
         log_steps: Steps between two lines of the log.
         workers: Processes that make training pictures.
         seed: Of the start weights and of every picture.
+        held_out_crops: Crops of held-out pictures on which every checkpoint is scored; 0 leaves that out.
     """
 
     steps: int = 100_000
@@ -41,6 +43,7 @@ class LoopSettings:
     log_steps: int = 20
     workers: int = 2
     seed: int = 0
+    held_out_crops: int = 128
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "learning_rate", "clip_norm", "checkpoint_minutes", "log_steps"):
@@ -48,7 +51,7 @@ class LoopSettings:
                 raise ConfigError(
                     f"the training setting {name} is {getattr(self, name)}; it needs to be above 0"
                 )
-        for name in ("warmup_steps", "weight_decay", "workers", "seed"):
+        for name in ("warmup_steps", "weight_decay", "workers", "seed", "held_out_crops"):
             if getattr(self, name) < 0:
                 raise ConfigError(
                     f"the training setting {name} is {getattr(self, name)}; it cannot be below 0"
@@ -93,18 +96,23 @@ class ImcSettings(LoopSettings):
         work_px: Side of the patch that is manipulated and then cropped, so that no crop shows the manipulation's
             own border effects.
         regions: 1, or 4 for four differently manipulated quarters per crop: four labels for one crop's cost.
-        held_out_crops: Crops from held-out photographs on which every checkpoint reports its accuracy.
+        balance: What is drawn alike for training: "classes"; "types", and then the classes of the type; or
+            "families", and then the classes of the family. Held-out crops are always drawn by classes.
     """
 
     crop_px: int = 128
     work_px: int = 256
     regions: int = 1
-    held_out_crops: int = 128
+    balance: Balance = "classes"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.regions not in (1, 4):
             raise ConfigError(f"the training setting regions is {self.regions}; choose 1 or 4")
+        if self.balance not in get_args(Balance):
+            raise ConfigError(
+                f"the training setting balance is {self.balance!r}; choose one of {', '.join(get_args(Balance))}"
+            )
         if not 32 <= self.crop_px <= self.work_px:
             raise ConfigError(
                 f"crop_px is {self.crop_px} and work_px {self.work_px}; a crop has 32 px or more and fits in the patch"
@@ -140,14 +148,21 @@ class MantranetSettings(LoopSettings):
         kinds: Kinds of forgery to learn from, of `core.forgery.TECHNIQUES`.
         extractor: "frozen" trains the anomaly detector alone, "low_rate" also the later half of the extractor
             (from the second layer of block 4) at a tenth of the learning rate, "full" everything at one rate.
+        curriculum: Draw kinds and domains of forgery in proportion to their running loss; on one device only.
+        curriculum_steps: Steps between two changes of that mix.
     """
 
+    held_out_crops: int = 64
     crop_px: int = 224
     kinds: tuple[str, ...] = TECHNIQUES
     extractor: Literal["frozen", "low_rate", "full"] = "low_rate"
+    curriculum: bool = False
+    curriculum_steps: int = 500
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.curriculum_steps < 1:
+            raise ConfigError(f"curriculum_steps is {self.curriculum_steps}; give 1 or more")
         if self.extractor not in ("frozen", "low_rate", "full"):
             raise ConfigError(
                 f"the training setting extractor is {self.extractor!r}; choose 'frozen', 'low_rate' or 'full'"
@@ -176,3 +191,32 @@ class MantranetSettings(LoopSettings):
             precision="bf16",
             workers=1,
         )
+
+
+@dataclass(frozen=True)
+class FinetuneSettings(LoopSettings):
+    """The anomaly detector alone, on a user's own forgeries with masks.
+
+    Attributes:
+        crop_px: Side of a training crop, cut at the pictures' own resolution.
+    """
+
+    steps: int = 2000
+    warmup_steps: int = 100
+    held_out_crops: int = 64
+    crop_px: int = 224
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.crop_px < 64:
+            raise ConfigError(f"crop_px is {self.crop_px}; anomalies need surroundings, so give 64 or more")
+
+    @classmethod
+    def paper(cls) -> Self:
+        """As stage two is trained: 1e-4, batches of 32 crops of 224 px."""
+        return cls()
+
+    @classmethod
+    def cpu(cls) -> Self:
+        """Tuned for a few CPU cores: four crops of 192 px a step."""
+        return cls(steps=1000, batch_size=4, crop_px=192, weight_decay=1e-4, precision="bf16", workers=1)

@@ -1,0 +1,121 @@
+"""Throughput of both training stages, against the same network on fixed batches that lie in memory.
+
+    python benchmarks/training_speed.py photos                               # 2 x 40 steps of each, preset cpu
+    python benchmarks/training_speed.py photos --preset paper --workers 8 --device cuda
+
+Both figures come from the loop that `doctored train` runs; only the samples differ: made on the fly by the loop's
+worker processes, or the first ones of them again and again without any worker. They take turns, so that a
+neighbour on the same machine slows both; each figure is the median over the rounds, of the second half of the steps.
+A share of 1 means that making samples costs nothing.
+"""
+
+import argparse
+import dataclasses
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from doctored.data.photograph_pool import build_pool
+from doctored.data.photographs import list_photographs, read_photographs
+from doctored.models.mantranet.settings import NETWORKS
+from doctored.synth.histories import smallest_side_px
+from doctored.train.imc import ImcTask
+from doctored.train.loop import Progress, Samples, train
+from doctored.train.mantranet import MantranetTask
+from doctored.train.settings import ImcSettings, MantranetSettings
+
+
+class Fixed:
+    """The first few samples, again and again."""
+
+    def __init__(self, samples: Samples, count: int) -> None:
+        self._samples = [samples[number] for number in range(count)]
+
+    def __getitem__(self, number: int) -> tuple[Any, ...]:
+        return self._samples[number % len(self._samples)]
+
+
+def main() -> None:
+    options = _options()
+    print(f"command: {' '.join([Path(sys.executable).name, *sys.argv])}")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    print(
+        f"machine: {_processor()}, {cores} of {os.cpu_count()} CPU cores, {torch.get_num_threads()} threads"
+    )
+    print(f"software: Python {platform.python_version()}, PyTorch {torch.__version__}")
+    print("| stage | samples/s made on the fly | samples/s from memory | share |")
+    print("|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, make_task in _stages(options, Path(temporary)).items():
+            speeds: dict[bool, list[float]] = {True: [], False: []}
+            for number in range(options.rounds):
+                for fixed in (False, True):
+                    run = Path(temporary) / f"{name}-{number}-{fixed}"
+                    speeds[fixed].append(_speed(*make_task(), run, fixed, options.device))
+            fly, memory = statistics.median(speeds[False]), statistics.median(speeds[True])
+            print(f"| {name} | {fly:.2f} | {memory:.2f} | {fly / memory:.2f} |", flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photos", type=Path, help="folder of photographs")
+    parser.add_argument("--count", type=int, default=40, help="how many of the photographs to use")
+    parser.add_argument("--network", choices=NETWORKS, default="mantranet", help="shape of the network")
+    parser.add_argument("--preset", choices=("paper", "cpu"), default="cpu")
+    parser.add_argument("--workers", type=int, help="worker processes, instead of the preset's")
+    parser.add_argument("--steps", type=int, default=40, help="optimiser steps of each run")
+    parser.add_argument("--rounds", type=int, default=2, help="runs of each kind")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    return parser.parse_args()
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _stages(options: argparse.Namespace, folder: Path) -> dict[str, Callable[[], tuple[Any, Any]]]:
+    """By name: what makes a new task and its settings."""
+    changes: dict[str, Any] = {"steps": options.steps, "log_steps": options.steps // 2, "held_out_crops": 0}
+    if options.workers is not None:
+        changes["workers"] = options.workers
+    imc = dataclasses.replace(getattr(ImcSettings, options.preset)(), **changes)
+    mantranet = dataclasses.replace(getattr(MantranetSettings, options.preset)(), **changes)
+    photographs = list_photographs(options.photos)[: options.count]
+    pixels = list(read_photographs(photographs, min_side_px=imc.work_px)[0].values())
+    pool, _ = build_pool(photographs, folder / "pool", min_side_px=smallest_side_px(mantranet.crop_px))
+    shape = NETWORKS[options.network]
+
+    def stage_one() -> tuple[ImcTask, ImcSettings]:
+        return ImcTask(imc, pixels, pixels, None, {}, shape), imc
+
+    def stage_two() -> tuple[MantranetTask, MantranetSettings]:
+        return MantranetTask(mantranet, pool, pool, None, {}, shape), mantranet
+
+    return {"train imc": stage_one, "train mantranet": stage_two}
+
+
+def _speed(task: Any, settings: Any, run: Path, fixed: bool, device: str) -> float:
+    if fixed:
+        task.samples = Fixed(task.samples, 2 * settings.batch_size)
+        settings = dataclasses.replace(settings, workers=0)
+    seen: list[Progress] = []
+    train(task, settings, run, accelerator=device, on_progress=seen.append)
+    return seen[-1].samples_per_second
+
+
+if __name__ == "__main__":
+    main()
