@@ -56,9 +56,10 @@ def path_of(words):
     )
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/cli.md", "docs/dependencies.md"]
-)
+PAGES = [path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_options_of_calls_in_the_docs_exist(page):
     for words in calls_in((ROOT / page).read_text("utf-8")):
         path = path_of(words)
