@@ -10,6 +10,7 @@ from sklearn.datasets import load_sample_images
 from doctored.core.errors import ConfigError, DataError, ShapeError
 from doctored.core.forgery import TECHNIQUES, Source
 from doctored.core.recipe import Recipe
+from doctored.synth.composite import Composite
 from doctored.synth.forge import COMPOSERS, draw_recipe, make_forgery, rebuild
 from forgery_statistics import coverage_deviation, global_statistics, leak_auc
 from synth.scenes import DOMAINS, box, reach, scene, source
@@ -41,6 +42,30 @@ def test_contract_of_a_sample(kind, domain):
         assert (forgery.source_mask is not None) == (kind == "copy_move")
         if forgery.source_mask is not None:
             assert not (forgery.source_mask & forgery.gt_mask).any()
+
+
+def test_a_region_that_comes_out_as_it_was_is_drawn_again(monkeypatch):
+    changes = iter([0, 0, 9, 9])
+
+    def compose(before, rng):
+        mask = np.zeros(before.canvas.shape[:2], bool)
+        mask[before.window.top : before.window.bottom, before.window.left : before.window.right] = True
+        change = next(changes)
+        image = np.where(
+            before.canvas < 128, before.canvas + np.uint8(change), before.canvas - np.uint8(change)
+        )
+        return Composite(image.astype(np.uint8), mask, choices={"change": change})
+
+    monkeypatch.setitem(COMPOSERS, "removal", compose)
+    assert make("removal", 0).recipe.choices == {"change": 9}
+    changes = iter(range(-100, 0))
+    monkeypatch.setitem(COMPOSERS, "removal", lambda before, rng: still(before, next(changes)))
+    assert make("removal", 0).recipe.choices == {"change": -93}
+
+
+def still(before, number):
+    """A forgery that changes nothing."""
+    return Composite(before.canvas, np.ones(before.canvas.shape[:2], bool), choices={"change": number})
 
 
 @pytest.mark.parametrize("kind", TECHNIQUES)
