@@ -1,7 +1,10 @@
 """Pages that are generated or that name commands say what the program really does."""
 
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +80,17 @@ def test_the_check_of_calls_sees_a_wrong_option():
 
 def test_a_typing_error_in_a_command_is_answered_with_usage():
     assert CliRunner().invoke(app, ["detekt"]).exit_code == 2
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_benchmarks_can_be_called(path):
+    """Nothing else runs them, so that a name they import may vanish unnoticed."""
+    folders = [str(ROOT / "src"), str(ROOT / "benchmarks"), str(ROOT / "tests")]
+    result = subprocess.run(
+        [sys.executable, str(path), "--help"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "usage:" in result.stdout
