@@ -7,8 +7,8 @@ in several roles stays in the one where it has most pictures; its others are not
 calibration name no editor anywhere in the file and have a short side of at least 256 pixels.
 """
 
+import argparse
 import csv
-import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -66,7 +66,12 @@ def assign_roles(photographs: list[Photograph]) -> dict[str, str]:
     return roles
 
 
-def main(photo_folder: Path, split_file: Path) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path, help="the photographs and their manifest.csv")
+    parser.add_argument("split", type=Path, help="CSV file to write")
+    arguments = parser.parse_args()
+    photo_folder, split_file = arguments.photos, arguments.split
     """Write the split, and print how many photographs each role got."""
     roles = assign_roles(list_photographs(photo_folder))
     with split_file.open("w", encoding="utf-8", newline="") as lines:
@@ -77,4 +82,4 @@ def main(photo_folder: Path, split_file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()
