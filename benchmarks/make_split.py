@@ -67,12 +67,12 @@ def assign_roles(photographs: list[Photograph]) -> dict[str, str]:
 
 
 def main() -> None:
+    """Write the split, and print how many photographs each role got."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path, help="the photographs and their manifest.csv")
     parser.add_argument("split", type=Path, help="CSV file to write")
     arguments = parser.parse_args()
     photo_folder, split_file = arguments.photos, arguments.split
-    """Write the split, and print how many photographs each role got."""
     roles = assign_roles(list_photographs(photo_folder))
     with split_file.open("w", encoding="utf-8", newline="") as lines:
         writer = csv.writer(lines, lineterminator="\n")
