@@ -7,12 +7,13 @@ in several roles stays in the one where it has most pictures; its others are not
 calibration name no editor anywhere in the file and have a short side of at least 256 pixels.
 """
 
+import argparse
 import csv
-import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
 from doctored.core.read_image import read_image
+from doctored.data.editors import editor_named_in
 from doctored.data.photographs import ROLES, Photograph, list_photographs
 
 # Training gets the widest choice of cameras and of web JPEGs; calibration gets the sources whose full-size
@@ -35,54 +36,12 @@ ROLE_OF_SOURCE = {
 }
 CALIBRATION_MIN_SIDE_PX = 256
 
-# Searched in the whole file without regard to case: EXIF, XMP and Photoshop's own blocks all carry them.
-EDITORS = (
-    b"photoshop",
-    b"lightroom",
-    b"adobe bridge",
-    b"imageready",
-    b"gimp",
-    b"acd systems",
-    b"acdsee",
-    b"capture one",
-    b"digikam",
-    b"vsco",
-    b"picasa",
-    b"paint.net",
-    b"paint shop",
-    b"darktable",
-    b"rawtherapee",
-    b"snapseed",
-    b"photo editor",
-    b"photo gallery",
-    b"noise ninja",
-    b"nikon transfer",
-    b"capture nx",
-    b"viewnx",
-    b"camedia master",
-    b"olympus master",
-    b"finepixviewer",
-    b"finepix viewer",
-    b"digital photo professional",
-    b"zoombrowser",
-    b"photos 2.",
-    b"pmb service uploader",
-    b"quicktime",
-    b"imagemagick",
-    b"rawpixel",
-)
-
-
-def names_an_editor(path: Path) -> bool:
-    """Whether a file says anywhere that an image editor or a developer of raw files wrote it."""
-    content = path.read_bytes().lower()
-    return any(name in content for name in EDITORS)
-
 
 def fit_for_calibration(photograph: Photograph) -> bool:
     """Whether a photograph may stand for an untouched one of ordinary size."""
-    return min(read_image(photograph.path).size_hw) >= CALIBRATION_MIN_SIDE_PX and not names_an_editor(
-        photograph.path
+    return (
+        min(read_image(photograph.path).size_hw) >= CALIBRATION_MIN_SIDE_PX
+        and editor_named_in(photograph.path.read_bytes()) is None
     )
 
 
@@ -107,8 +66,13 @@ def assign_roles(photographs: list[Photograph]) -> dict[str, str]:
     return roles
 
 
-def main(photo_folder: Path, split_file: Path) -> None:
+def main() -> None:
     """Write the split, and print how many photographs each role got."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path, help="the photographs and their manifest.csv")
+    parser.add_argument("split", type=Path, help="CSV file to write")
+    arguments = parser.parse_args()
+    photo_folder, split_file = arguments.photos, arguments.split
     roles = assign_roles(list_photographs(photo_folder))
     with split_file.open("w", encoding="utf-8", newline="") as lines:
         writer = csv.writer(lines, lineterminator="\n")
@@ -118,4 +82,4 @@ def main(photo_folder: Path, split_file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

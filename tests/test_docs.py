@@ -1,7 +1,10 @@
 """Pages that are generated or that name commands say what the program really does."""
 
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,17 +59,10 @@ def path_of(words):
     )
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        "README.md",
-        "CHANGELOG.md",
-        "CONTRIBUTING.md",
-        "docs/cli.md",
-        "docs/dependencies.md",
-        "docs/training.md",
-    ],
-)
+PAGES = [path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_options_of_calls_in_the_docs_exist(page):
     for words in calls_in((ROOT / page).read_text("utf-8")):
         path = path_of(words)
@@ -84,3 +80,17 @@ def test_the_check_of_calls_sees_a_wrong_option():
 
 def test_a_typing_error_in_a_command_is_answered_with_usage():
     assert CliRunner().invoke(app, ["detekt"]).exit_code == 2
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_benchmarks_can_be_called(path):
+    """Nothing else runs them, so that a name they import may vanish unnoticed."""
+    folders = [str(ROOT / "src"), str(ROOT / "benchmarks"), str(ROOT / "tests")]
+    result = subprocess.run(
+        [sys.executable, str(path), "--help"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "usage:" in result.stdout

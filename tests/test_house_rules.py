@@ -33,13 +33,17 @@ MAY_ALSO_IMPORT = {"evaluate/robustness.py": {"synth"}, "evaluate/cost.py": {"mo
 NEEDS_TORCH = {"predict/export.py"}
 HEAVY = (
     "cv2",
+    "jinja2",
     "lightning_fabric",
+    "matplotlib",
     "nncf",
     "openvino",
+    "pyarrow",
     "pywt",
     "rich",
     "safetensors",
     "skimage",
+    "sklearn",
     "tensorboard",
     "torch",
     "torchvision",

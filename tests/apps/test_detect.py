@@ -141,7 +141,7 @@ def test_summary_of_a_picture_without_signs():
     assert summary(result).splitlines() == [
         "a.jpg: no signs of manipulation",
         "  it scores like authentic pictures",
-        "  score 0.125; 50.0% of authentic pictures like this one score this high",
+        "  score 0.125, false-alarm rate 0.500",
         "  mantranet: raw score -2.000",
         "  manipulated, 30 x 5 px at 10, 20: score 0.25",
     ]

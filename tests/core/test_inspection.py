@@ -9,6 +9,7 @@ import pytest
 from doctored.core.errors import ConfigError, ModelError, ShapeError
 from doctored.core.inspection import (
     JSON_KEYS,
+    Comparison,
     Inspection,
     PictureFacts,
     Region,
@@ -21,6 +22,9 @@ from doctored.core.picture import Picture
 
 SCHEMA = json.loads(resources.files("doctored.core").joinpath("inspection.schema.json").read_text("utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+COMPARISON = Comparison(np.int64(63), np.int64(0), 0.05, "a" * 64)
 
 
 def make_map(height=4, width=6, value=0.25):
@@ -54,6 +58,7 @@ def test_json_of_a_full_result_word_for_word():
         detection_score=np.float64(0.75),
         false_alarm_rate=1 / 64,
         timing=Timing(1.25, 512.0),
+        comparison=COMPARISON,
     )
     facts = inspection.picture
     assert inspection.to_json(path="a/b.jpg", outputs={"map": "out/b.map.png"}) == {
@@ -81,6 +86,7 @@ def test_json_of_a_full_result_word_for_word():
         "outputs": {"map": "out/b.map.png"},
         "timing": {"seconds": 1.25, "peak_memory_mb": 512.0},
         "version": "0.1.0",
+        "calibration": {"sha256": "a" * 64, "pictures": 63, "as_high": 0, "operating_point": 0.05},
     }
 
 
@@ -92,7 +98,11 @@ JPEG = JpegFacts(((1,) * 64, (2,) * 64), ((2, 2), (1, 1)), "4:2:0", False)
     [
         make_inspection().to_json(path="a.png"),
         make_inspection(
-            verdict="no_signs", reason="It scores low.", detection_score=0.1, false_alarm_rate=1.0
+            verdict="no_signs",
+            reason="It scores low.",
+            detection_score=0.1,
+            false_alarm_rate=1.0,
+            comparison=COMPARISON,
         ).to_json(path="a.png", outputs={"overlay": "a.overlay.png"}),
         make_inspection(picture=make_facts(format="JPEG", jpeg=JPEG), regions=(), witnesses=()).to_json(
             path="a.jpg"
@@ -119,6 +129,8 @@ def test_every_result_has_all_keys_and_fits_the_published_schema(result):
         {"error": "broken"},
         {"witnesses": [{"name": "mantranet", "sha256": "xyz", "raw_score": 0}]},
         {"outputs": {"map": 7}},
+        {"calibration": {"sha256": "a" * 64, "pictures": 9, "as_high": 0}},
+        {"calibration": COMPARISON.to_json() | {"operating_point": 1}},
     ],
 )
 def test_schema_refuses_what_the_contract_does_not_allow(changes):

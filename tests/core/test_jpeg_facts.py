@@ -96,3 +96,19 @@ def test_subsampling_from_edited_headers(sampling: tuple[int, int, int], name: s
 def test_progressive() -> None:
     assert facts_of(jpeg_bytes(progressive=True)).progressive
     assert not facts_of(jpeg_bytes()).progressive
+
+
+@pytest.mark.parametrize("quality", [20, 30, 50, 70, 85, 95, 99])
+def test_the_estimated_quality_is_that_of_the_encoder(quality: int):
+    assert facts_of(jpeg_bytes(quality=quality)).estimated_quality == pytest.approx(quality, abs=1)
+
+
+def test_the_estimated_quality_goes_by_the_mean_step_of_luma():
+    def estimate(step: int) -> float:
+        return JpegFacts(((step,) * 64, (1,) * 64), ((2, 2), (1, 1)), "4:2:0", False).estimated_quality
+
+    # The mean luma step of quality 50 is 57.625: a fifth of it is 20 percent, that is quality 90.
+    assert estimate(11) == pytest.approx(100 - 100 * 11 / 57.625 / 2, abs=0.05)
+    assert estimate(115) == pytest.approx(5000 / (100 * 115 / 57.625), abs=0.05)
+    assert estimate(1) == 99.1
+    assert estimate(65535) == 1

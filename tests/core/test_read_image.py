@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from doctored.core.errors import ConfigError, ImageReadError, ShapeError
+from doctored.core.errors import ConfigError, DataError, ImageReadError, ShapeError
 from doctored.core.read_image import read_image, read_mask
 
 RNG = np.random.default_rng(11)
@@ -281,6 +281,41 @@ def test_masks(tmp_path: Path) -> None:
     colours = np.array([[(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 100, 100)]], np.uint8)
     # Luma: .299 R + .587 G + .114 B.
     assert mask_of(Image.fromarray(colours)) == [[False, True, False, True]]
+
+
+def test_masks_of_zeros_and_ones_are_read_by_their_convention(tmp_path: Path) -> None:
+    """Such masks once were all False, so a manipulated picture counted as authentic."""
+    path = tmp_path / "mask.png"
+    ones = [[False, True, True, False]]
+    Image.fromarray(np.array([[0, 1, 1, 0]], np.uint8)).save(path)
+    assert read_mask(path).tolist() == ones
+    assert read_mask(path, convention="one").tolist() == ones
+    assert not read_mask(path, convention="white").any()
+    Image.fromarray(np.zeros((1, 4), np.uint8)).save(path)
+    assert not read_mask(path).any()
+    Image.fromarray(np.array([[0, 1, 2, 255]], np.uint8)).save(path)
+    assert read_mask(path).tolist() == [[False, False, False, True]]
+    with pytest.raises(DataError, match=r"mask\.png should hold 0 and 1 only, but holds 255"):
+        read_mask(path, convention="one")
+    # Compression leaves ones in the black of a JPEG file; they mean nothing.
+    lossy = tmp_path / "mask.jpg"
+    Image.fromarray(np.full((8, 8), 1, np.uint8)).save(lossy, quality=100)
+    assert read_image(lossy).pixels.max() == 1
+    assert not read_mask(lossy).any()
+    assert read_mask(lossy, convention="one").all()
+
+
+def test_masks_of_other_conventions(tmp_path: Path) -> None:
+    path = tmp_path / "mask.png"
+    Image.fromarray(np.array([[0, 10, 11, 127, 128, 255]], np.uint8)).save(path)
+
+    def count(**options: Any) -> int:
+        return int(read_mask(path, **options).sum())
+
+    assert [count(), count(convention="white"), count(convention="black")] == [2, 2, 4]
+    assert [count(convention="white", threshold=10), count(convention="black", threshold=0)] == [4, 1]
+    with pytest.raises(ConfigError, match="one of auto, white, black, one; got 'inverted'"):
+        read_mask(path, convention="inverted")
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:

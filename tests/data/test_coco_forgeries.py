@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from doctored.core.errors import ConfigError, DataError
-from doctored.data.coco_forgeries import CocoSettings, forge_coco
-from doctored.synth.coco_synthetic import split_pictures
+from doctored.data.coco_forgeries import CocoSettings, forge_coco, forgery_name
+from doctored.data.hash_split import split_pictures
+from doctored.synth.coco_synthetic import Paste
 
 SETTINGS = CocoSettings(tries=40, categories=("dog", "bed"), seed=1)
 
@@ -134,3 +135,10 @@ def test_identifiers_that_make_the_same_names_are_refused(tmp_path):
     path.write_text(json.dumps(document))
     with pytest.raises(DataError, match="make the same names: a b, a-b;"):
         forge_coco(tmp_path, path, tmp_path / "out", SETTINGS)
+
+
+def test_names_of_forgeries_by_hand():
+    """A box over columns 10..16 and rows 5..8, counted from 0, is 11 6 17 9 when counting from 1."""
+    paste = Paste("train", "dining table", "000000000009", "sub/b 2.png", blurred=True)
+    name = forgery_name(paste, (10, 5, 17, 9))
+    assert name == "Tp_000000000009_sub-b-2-png_11_6_17_9_dining-table"

@@ -113,13 +113,17 @@ def test_annotated_objects_come_first(folder):
     document = {
         "images": [{"id": 7, "file_name": "0.png", "width": 170, "height": 150}],
         "categories": [{"id": 1, "name": "sail"}],
-        "annotations": [{"image_id": 7, "category_id": 1, "segmentation": [triangle]}],
+        "annotations": [
+            {"image_id": 7, "category_id": 1, "segmentation": [outline]}
+            for outline in ([10, 5.5, 60, 5.5, 30, 5.5], triangle)
+        ],
     }
     path = folder / "instances.json"
     path.write_text(json.dumps(document))
     photographs = list_photographs(folder / "photos")
     annotated = annotated_outlines(path, photographs)
     assert annotated.keys() == {"set/0.png"}
+    assert len(annotated["set/0.png"]) == 1  # the other one is a line
     pool, _ = build_pool(photographs, folder / "pool", min_side_px=112, annotated=annotated)
     corners = np.concatenate(pool[0].objects[0])
     assert np.abs(corners[:, None] - np.reshape(triangle, (-1, 2))).max(axis=2).min(axis=0).max() <= 1

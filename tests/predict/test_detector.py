@@ -12,8 +12,10 @@ import doctored
 from doctored.core.errors import ConfigError, ModelError
 from doctored.core.picture import Picture
 from doctored.predict import Detector, detector, inspect, trace_features
+from doctored.predict.calibration import CALIBRATION_FILE
 from doctored.predict.weights import ExportedModel
 from models.mantranet.toys import TOY_SETTINGS, as_batch, as_map, random_mantranet, random_picture
+from predict.calibrations import make_calibration
 
 PIXELS = (random_picture(70, 90) * 255).astype(np.uint8)
 
@@ -60,6 +62,54 @@ def test_yardsticks_inspect():
     for name in ("centre", "sharpness"):
         inspection = Detector.from_name(name).inspect(Picture.from_array(PIXELS))
         assert inspection.witnesses[0].name == name
+
+
+def test_a_calibration_in_the_folder_of_the_model_is_used(toy_copy: Path):
+    picture = Picture.from_array(PIXELS)
+    uncalibrated = Detector.from_name(toy_copy).inspect(picture)
+    raw = uncalibrated.witnesses[0].raw_score
+    sha256 = uncalibrated.witnesses[0].sha256
+    # Of 99 authentic pictures four score as high, so the rate is 5 in 100.
+    rows = [(80, "lossless", raw + (1 if number < 4 else -1) * (number + 1)) for number in range(99)]
+    make_calibration(rows, model_sha256=sha256).save(toy_copy / CALIBRATION_FILE)
+    inspection = Detector.from_name(toy_copy).inspect(picture)
+    assert inspection.verdict == "manipulated"
+    assert inspection.false_alarm_rate == 0.05
+    assert inspection.detection_score > 0.5
+    assert (inspection.comparison.pictures, inspection.comparison.as_high) == (99, 4)
+    stricter = Detector.from_name(toy_copy, fpr=0.04).inspect(picture)
+    assert stricter.verdict == "no_signs"
+    assert stricter.detection_score < 0.5
+    # One that is named wins over it.
+    make_calibration(rows[4:], model_sha256=sha256).save(toy_copy / "other.json")
+    named = Detector.from_name(toy_copy, calibration=toy_copy / "other.json").inspect(picture)
+    assert named.false_alarm_rate == pytest.approx(1 / 96)
+
+
+def test_a_calibration_in_the_folder_of_a_run_is_used(run: Path):
+    make_calibration(
+        [(80, "lossless", 1e9)] * 60, model_sha256=detector.load_witness(str(run), device="cpu").sha256
+    ).save(run / CALIBRATION_FILE)
+    inspection = Detector.from_name(run, device="cpu").inspect(Picture.from_array(PIXELS))
+    assert inspection.verdict == "no_signs"
+    assert inspection.false_alarm_rate == 1
+
+
+def test_a_calibration_of_another_model_is_refused(toy_copy: Path):
+    make_calibration([(80, "lossless", 0.0)]).save(toy_copy / CALIBRATION_FILE)
+    with pytest.raises(ModelError, match="the calibration belongs to mantranet with SHA-256 abab"):
+        Detector.from_name(toy_copy)
+    with pytest.raises(ModelError, match=r"none\.json cannot be read"):
+        Detector.from_name("sharpness", calibration="none.json")
+    with pytest.raises(ConfigError, match="accepted false-alarm rate is 5; give a number between 0 and 1"):
+        Detector.from_name("sharpness", fpr=5)
+
+
+def test_the_raw_score_needs_no_map(exported_toy: ExportedModel):
+    found = Detector.from_name(exported_toy.folder, precision="fp32")
+    assert found.raw_score(PIXELS) == found.inspect(Picture.from_array(PIXELS)).witnesses[0].raw_score
+    assert found.precision == "fp32"
+    assert found.sha256 == exported_toy.sha256
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 300), (300, 63)])

@@ -1,5 +1,6 @@
 import csv
 import json
+import multiprocessing
 import os
 import signal
 
@@ -182,3 +183,26 @@ def test_the_rate_warms_up_and_falls_as_a_cosine(imc_task):
     assert rate(52) == pytest.approx(0.55)
     assert rate(102) == pytest.approx(0.1)
     assert Optimizer.param_groups[1]["lr"] == pytest.approx(0.01)
+
+
+class _Failing:
+    """Samples of which one cannot be made."""
+
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __getitem__(self, number):
+        if number == 5:
+            raise ZeroDivisionError("no such sample")
+        return self.samples[number]
+
+
+def test_an_error_in_a_worker_leaves_no_worker_behind(imc_task, tmp_path):
+    """They ignore requests to stop, so the program would wait for them at its end without end."""
+    task, settings = imc_task(workers=1)
+    task.samples = _Failing(task.samples)
+    before = set(multiprocessing.active_children())
+    with pytest.raises(ZeroDivisionError, match="no such sample") as held:
+        train(task, settings, tmp_path / "run", accelerator="cpu")
+    assert held.value.__traceback__ is not None  # what keeps the loader alive
+    assert set(multiprocessing.active_children()) <= before

@@ -3,38 +3,37 @@
 Everything that is slow to load is imported inside the command that needs it, so that `--help` answers at once.
 """
 
-import dataclasses
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 import doctored
+from doctored.apps.calibrate_cli import calibrate_app
+from doctored.apps.data_cli import data_app
+from doctored.apps.evaluate_cli import evaluate_app
 from doctored.apps.forge_cli import forge_app
 from doctored.apps.progress import ProgressBar
 from doctored.apps.train_cli import train_app
 from doctored.core.errors import ConfigError, DoctoredError, MissingExtraError
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from doctored.core.picture import Picture
-
 # Which extra brings a package that a command may find missing.
 _EXTRA_OF_PACKAGE = {
     "cv2": "train",
+    "jinja2": "eval",
     "lightning_fabric": "train",
+    "matplotlib": "eval",
     "nncf": "train",
     "pi_heif": "heif",
+    "pyarrow": "eval",
     "pywt": "train",
     "safetensors": "train",
     "tensorboard": "train",
     "skimage": "train",
+    "sklearn": "eval",
     "torch": "train",
     "torchvision": "train",
 }
@@ -74,6 +73,9 @@ app = typer.Typer(cls=_Commands, **_OPTIONS)
 weights_app = typer.Typer(**_OPTIONS)
 app.add_typer(train_app, name="train")
 app.add_typer(forge_app)
+app.add_typer(evaluate_app)
+app.add_typer(calibrate_app)
+app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")
 
 Model = Annotated[
@@ -144,6 +146,21 @@ def detect(
     model: Model = "mantranet",
     tile: Tile = None,
     precision: Precision = "auto",
+    fpr: Annotated[
+        float,
+        typer.Option(
+            "--fpr", metavar="RATE", help="Accepted rate of false alarms; at or under it: manipulated."
+        ),
+    ] = 0.05,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibration",
+            metavar="FILE",
+            help="Made by 'doctored calibrate' for this model.",
+            show_default="that of the model",
+        ),
+    ] = None,
     max_mp: Annotated[
         float, typer.Option("--max-mp", callback=_positive, help="Refuse pictures of more megapixels.")
     ] = 400,
@@ -165,7 +182,9 @@ def detect(
     paths = list_inputs(pictures)
     if not paths:
         raise typer.BadParameter("standard input named no picture")
-    detector = Detector.from_name(model, device=device, precision=precision, tile=tile)
+    detector = Detector.from_name(
+        model, device=device, precision=precision, tile=tile, fpr=fpr, calibration=calibration
+    )
     plans = None
     if output is not None:
         plans = plan_outputs(output, paths, [detector.name])
@@ -205,54 +224,6 @@ def models(as_json: AsJson = False) -> None:
             typer.echo(json.dumps(model.to_json()))
         else:
             typer.echo(model.summary())
-
-
-@app.command()
-def evaluate(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            help="Holds images/, masks/ of the same names, perhaps authentic/.", show_default=False
-        ),
-    ],
-    model: Annotated[
-        list[str],
-        typer.Option(
-            "--model",
-            help="Name from 'doctored models', or the folder of a run or an exported model; repeatable.",
-        ),
-    ] = ["mantranet"],  # noqa: B006  # typer copies it
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Only a fixed subset of so many pictures.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the resampling behind the intervals.")] = 0,
-    as_json: AsJson = False,
-    device: Device = "auto",
-    tile: Tile = None,
-    precision: Precision = "auto",
-) -> None:
-    """Score models on pictures with known forgeries.
-
-    \b
-        doctored evaluate casia --model mantranet --model centre
-        doctored evaluate casia --model runs/mantranet --limit 100
-    """
-    from doctored.evaluate.benchmark import evaluate_folder
-    from doctored.predict import Detector
-
-    def map_of(name: str) -> Callable[["Picture"], "NDArray[np.float32]"]:
-        detector = Detector.from_name(name, device=device, precision=precision, tile=tile)
-        return lambda picture: detector.inspect(picture).localization_map
-
-    detectors = {name: map_of(name) for name in model}
-    with ProgressBar("pictures") as bar:
-        table = evaluate_folder(detectors, folder, limit=limit, seed=seed, progress=bar.show)
-    for row in table.rows:
-        if as_json:
-            typer.echo(json.dumps(dataclasses.asdict(row), allow_nan=False))
-        else:
-            interval = f"{row.value:.4f}  [{row.low:.4f}, {row.high:.4f}]"
-            typer.echo(f"{row.detector}  {row.metric:<20}  {interval}  {row.pictures} pictures")
 
 
 Run = Annotated[

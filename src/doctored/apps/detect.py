@@ -129,11 +129,11 @@ def summary(result: dict[str, Any]) -> str:
         result: The JSON form of one that did not fail.
     """
     lines = [f"{result['path']}: {_VERDICTS[result['verdict']]}", f"  {result['reason']}"]
-    if result["false_alarm_rate"] is not None:
-        lines.append(
-            f"  score {result['detection_score']:.3f}; "
-            f"{result['false_alarm_rate']:.1%} of authentic pictures like this one score this high"
-        )
+    if result["detection_score"] is not None:
+        # Where there is too little to compare with, the rate would be quoted for more than it says.
+        judged = result["verdict"] != "cannot_judge"
+        rate = f", false-alarm rate {result['false_alarm_rate']:.3f}" if judged else ", for ranking only"
+        lines.append(f"  score {result['detection_score']:.3f}{rate}")
     lines += [f"  {w['name']}: raw score {w['raw_score']:.3f}" for w in result["witnesses"]]
     for region in result["regions"]:
         x1, y1, x2, y2 = region["box_xyxy"]

@@ -31,6 +31,7 @@ JSON_KEYS = (
     "outputs",
     "timing",
     "version",
+    "calibration",
 )
 """Keys of every JSON result, also of a failed one, in this order."""
 
@@ -208,6 +209,32 @@ class Timing:
         return {"seconds": float(self.seconds), "peak_memory_mb": peak_mb}
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What a false-alarm rate rests on.
+
+    Args:
+        pictures: Number of authentic pictures of like size and compression, n.
+        as_high: How many of them score at least as high, k; the rate is (k + 1) / (n + 1).
+        operating_point: The accepted false-alarm rate, in (0, 1).
+        sha256: Of the calibration file, lower-case hexadecimal.
+    """
+
+    pictures: int
+    as_high: int
+    operating_point: float
+    sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The value of the key ``calibration``."""
+        return {
+            "sha256": self.sha256,
+            "pictures": int(self.pictures),
+            "as_high": int(self.as_high),
+            "operating_point": float(self.operating_point),
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class Inspection:
     """What was found in one picture.
@@ -225,6 +252,7 @@ class Inspection:
             None as long as there is no calibration.
         timing: What it cost.
         version: Of doctored.
+        comparison: What the two numbers rest on; None as long as there is no calibration.
 
     Raises:
         ShapeError: a map is not float32 of the picture's size, or a region leaves the picture.
@@ -242,6 +270,7 @@ class Inspection:
     false_alarm_rate: float | None
     timing: Timing
     version: str
+    comparison: Comparison | None = None
 
     def __post_init__(self) -> None:
         size_hw = tuple(self.picture.size_hw)
@@ -286,6 +315,7 @@ class Inspection:
             dict(outputs or {}),
             self.timing.to_json(),
             self.version,
+            None if self.comparison is None else self.comparison.to_json(),
         )
         return dict(zip(JSON_KEYS, values, strict=True))
 

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from PIL import JpegImagePlugin
 
+# Mean step of the luma table that the standard gives as an example (ITU-T T.81, table K.1), which libjpeg calls
+# quality 50 and scales for every other quality.
+_MEAN_STEP_AT_50 = 57.625
+
 # Luma sampling factors divided by chroma sampling factors, horizontally and vertically.
 _SUBSAMPLING_NAMES = {
     (1, 1): "4:4:4",
@@ -34,6 +38,18 @@ class JpegFacts:
     sampling_hv: tuple[tuple[int, int], ...]
     subsampling: str
     progressive: bool
+
+    @property
+    def estimated_quality(self) -> float:
+        """The libjpeg quality, 1..100, whose luma table has about the same mean step as the file's.
+
+        Cameras and editors have tables of their own shape; this says only how coarse theirs are in the mean. Below
+        15 it comes out too high, since steps end at 255.
+        """
+        luma = self.quantization_tables[0]
+        percent = 100 * sum(luma) / len(luma) / _MEAN_STEP_AT_50
+        quality = 100 - percent / 2 if percent <= 100 else 5000 / percent
+        return min(100.0, max(1.0, round(quality, 1)))
 
     @classmethod
     def from_header(cls, image: JpegImagePlugin.JpegImageFile) -> JpegFacts:

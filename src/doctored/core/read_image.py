@@ -12,10 +12,13 @@ import numpy.typing as npt
 from PIL import Image, JpegImagePlugin
 
 from doctored.core.decoding import decode_upright, open_picture, pillow_limit_lifted, stored_bit_depth
-from doctored.core.errors import ConfigError, DoctoredError, ImageReadError, ShapeError
+from doctored.core.errors import ConfigError, DataError, DoctoredError, ImageReadError, ShapeError
 from doctored.core.image_formats import CAMERA_RAW, recognise, webp_size_wh
 from doctored.core.jpeg_facts import JpegFacts
 from doctored.core.picture import Picture
+
+MASK_CONVENTIONS = ("auto", "white", "black", "one")
+"""How masks say which pixels are manipulated; see `read_mask`."""
 
 
 def read_image(
@@ -136,17 +139,22 @@ def read_mask(
     path: str | os.PathLike[str],
     size_hw: tuple[int, int] | None = None,
     *,
+    convention: str = "auto",
+    threshold: int = 127,
     max_megapixels: float = 400,
     max_megabytes: float = 500,
 ) -> npt.NDArray[np.bool_]:
     """Read a ground-truth mask: True where the picture was manipulated.
 
-    The file is read as `read_image` reads it, turned to grey, and pixels above 127 are True. A mask with
-    other labels (0 and 1, or white for authentic) must be converted by the reader of its dataset.
+    The file is read as `read_image` reads it and turned to grey.
 
     Args:
         path: The mask file.
         size_hw: Height and width of the picture it belongs to; not checked if None.
+        convention: "white" (True above the threshold), "black" (True up to the threshold), "one" (0 for authentic
+            and 1 for manipulated, in at most 8 bits), or "auto": "one" if the file is lossless and its largest value
+            is 1, where "white" would find nothing at all; else "white".
+        threshold: For "white" and "black", 0..255.
         max_megapixels: As for `read_image`.
         max_megabytes: As for `read_image`.
 
@@ -155,12 +163,26 @@ def read_mask(
 
     Raises:
         ShapeError: The mask's size is not size_hw.
+        DataError: The convention is "one" and a value is larger.
+        ConfigError: There is no such convention, or as for `read_image`.
         ImageReadError: As for `read_image`, and so are the other errors.
     """
+    if convention not in MASK_CONVENTIONS:
+        raise ConfigError(f"a mask's convention is one of {', '.join(MASK_CONVENTIONS)}; got {convention!r}")
     picture = read_image(path, max_megapixels=max_megapixels, max_megabytes=max_megabytes)
     if size_hw is not None and picture.size_hw != tuple(size_hw):
         raise ShapeError(
             f"the mask {picture.path} is {picture.size_hw} (height, width) but its picture is "
             f"{tuple(size_hw)}; pair it with the picture it was drawn for"
         )
-    return np.asarray(Image.fromarray(picture.pixels).convert("L")) > 127
+    grey: npt.NDArray[np.uint8] = np.asarray(Image.fromarray(picture.pixels).convert("L"))
+    if convention == "auto":
+        # Compression leaves ones in the black of a JPEG file.
+        convention = "one" if picture.format != "JPEG" and grey.max() == 1 else "white"
+    if convention == "one":
+        if grey.max() > 1:
+            raise DataError(
+                f"{picture.path} should hold 0 and 1 only, but holds {grey.max()}; it follows another convention"
+            )
+        threshold = 0
+    return np.less_equal(grey, threshold) if convention == "black" else np.greater(grey, threshold)

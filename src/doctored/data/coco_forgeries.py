@@ -1,6 +1,7 @@
 """Folders of the forgeries that Constrained R-CNN is pre-trained on, with its list files."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,32 +13,22 @@ from PIL import Image
 from doctored.core.errors import ConfigError, DataError, DoctoredError
 from doctored.core.read_image import read_image
 from doctored.data.coco_annotations import AnnotatedPicture, read_annotations
-from doctored.data.forged_folder import (
-    Progress,
-    fingerprint,
-    mask_png,
-    one_opencv_thread,
-    sample_name,
-    table,
-)
+from doctored.data.forged_folder import Progress, one_opencv_thread, sample_name
+from doctored.data.hash_split import split_pictures
+from doctored.data.list_files import COCO_LISTS, TAMPERED, Box, ListedPicture, list_box, list_line
 from doctored.data.photographs import Photograph, Skipped, some_of
+from doctored.data.result_files import fingerprint, mask_png, table
 from doctored.data.resumable_folder import open_folder, work_through, write_file
 from doctored.synth.coco_synthetic import (
     CATEGORIES,
-    SPLITS,
     TRIES_PER_CATEGORY,
     Paste,
     draw_pastes,
-    forgery_name,
-    list_line,
-    name_word,
     paste_object,
-    split_pictures,
 )
 
 MASKS, RECIPES, MANIFEST = "mask", "recipes", "manifest.csv"
-LISTS = {split: f"{split}_filter_single.txt" for split in SPLITS}
-RESULTS = ("Tp_*.png", MASKS, RECIPES, MANIFEST, *LISTS.values())
+RESULTS = ("Tp_*.png", MASKS, RECIPES, MANIFEST, *COCO_LISTS.values())
 MANIFEST_COLUMNS = (
     "name", "split", "category", "object_picture", "background", "blurred", "x1", "y1", "x2", "y2",
 )  # fmt: skip
@@ -72,6 +63,10 @@ def forge_coco(
 
     The pictures lie in the folder itself, as the lists expect, masks in `mask/` under the same names. The lists
     name no picture of one side on the other, neither as object nor as background.
+
+    Differs: the original draws pairs from all pictures and afterwards splits the graph of who was pasted into
+        whom into connected components. The pairs here are drawn within a side, which shares no picture between
+        the sides either, works for small collections (whose graph has one component), and wastes nothing.
 
     Args:
         photos: Folder that the file names of the annotations refer to.
@@ -200,6 +195,23 @@ class PictureCheck:
         return ""
 
 
+def forgery_name(paste: Paste, box_xyxy: Box) -> str:
+    """The name of a forgery: `Tp_<object picture>_<background>_x1_y1_x2_y2_<category>`, without an ending."""
+    box = list_box(box_xyxy, counts_from_one=True)
+    words = [name_word(paste.object_id), name_word(paste.background_id), *map(str, box)]
+    return "_".join(("Tp", *words, name_word(paste.category)))
+
+
+def name_word(text: str) -> str:
+    """Text without what separates fields and endings in names and lists."""
+    return re.sub(r"[^0-9A-Za-z]+", "-", text)
+
+
+def _listed(name: str, box_xyxy: Sequence[int]) -> ListedPicture:
+    left, top, right, bottom = box_xyxy
+    return ListedPicture(name, ((left, top, right, bottom),), (TAMPERED,))
+
+
 def _with_categories(
     pictures: Sequence[AnnotatedPicture], categories: Sequence[str], annotations: Path
 ) -> list[AnnotatedPicture]:
@@ -239,8 +251,9 @@ def _write_lists(output: Path, count: int) -> None:
     paths = (output / RECIPES / f"{sample_name(number)}.json" for number in range(count))
     documents = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     made = [document for document in documents if document is not None]
-    for split, file in LISTS.items():
-        lines = [list_line(one["name"], one["box_xyxy"]) + "\n" for one in made if one["split"] == split]
+    for split, file in COCO_LISTS.items():
+        listed = [_listed(one["name"], one["box_xyxy"]) for one in made if one["split"] == split]
+        lines = [list_line(picture, counts_from_one=True) + "\n" for picture in listed]
         write_file(output / file, "".join(lines).encode())
     rows = []
     for one in made:

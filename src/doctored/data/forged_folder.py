@@ -6,24 +6,21 @@ or whether the program was stopped in between.
 
 import csv
 import hashlib
-import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from doctored.core.errors import ConfigError, DataError, DoctoredError
 from doctored.core.forgery import TECHNIQUES, Outline, Source
 from doctored.core.recipe import GENERATOR_VERSION
 from doctored.data.photograph_pool import annotated_outlines, read_source
 from doctored.data.photographs import Photograph, Skipped, list_photographs
+from doctored.data.result_files import fingerprint, mask_png, table
 from doctored.data.resumable_folder import open_folder, work_through, write_file
 from doctored.synth.forged_file import FileRecipe, ForgedFile, draw_file, make_file
 from doctored.synth.histories import DOMAIN_SHARES, Domain, smallest_side_px
@@ -260,12 +257,6 @@ def sample_name(number: int) -> str:
     return f"{number:06d}"
 
 
-def fingerprint(photographs: Iterable[Photograph]) -> str:
-    """A hash of the names and sizes of files, which tells whether a folder still is the same."""
-    lines = [f"{photograph.file} {photograph.path.stat().st_size}\n" for photograph in photographs]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
 def check_photographs(
     photographs: Sequence[Photograph],
     output: Path,
@@ -307,22 +298,6 @@ class PhotographCheck:
         if min(height, width) < self.min_side_px:
             return f"{photograph.file} is {width} x {height} pixels; both sides must be at least {self.min_side_px}"
         return ""
-
-
-def mask_png(mask: NDArray[np.bool_]) -> bytes:
-    """A mask as the bytes of a grey PNG file: 255 where True, else 0."""
-    file = io.BytesIO()
-    Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(file, "PNG")
-    return file.getvalue()
-
-
-def table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """Rows as the bytes of a CSV file."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from doctored.core.read_image import read_image
 from doctored.data.coco_annotations import read_annotations
 from doctored.data.photographs import Photograph, Skipped, none_usable, some_of, usable_pictures
 from doctored.synth.histories import JPEG_GRID_PX
-from doctored.synth.masks import outline_of
+from doctored.synth.masks import outline_area_px, outline_of
 
 _PIXELS, _INDEX, _FORMAT = "pixels.npy", "index.json", 2
 # Which sides an orientation exchanges or counts from the other end: (rows reversed, columns reversed).
@@ -72,8 +72,9 @@ def annotated_outlines(path: Path, photographs: Sequence[Photograph]) -> dict[st
                 "name pictures with enough folders to tell them apart"
             )
         if files:
-            masks = [annotated.mask(picture.size_hw) for annotated in picture.objects]
-            outlines[files[0]] = [outline_of(mask) for mask in masks if mask.any()]
+            found = [outline_of(annotated.mask(picture.size_hw)) for annotated in picture.objects]
+            # A line of pixels has an outline, but nothing that could be cut out.
+            outlines[files[0]] = [outline for outline in found if outline_area_px(outline) > 0]
     if not outlines:
         raise DataError(
             f"{path} outlines none of the {len(photographs)} photographs; its file names must be theirs, or the last "

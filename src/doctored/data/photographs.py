@@ -30,12 +30,14 @@ class Photograph:
         file: Its name relative to the folder, with forward slashes on every system.
         source: The collection it comes from; None where no manifest says.
         camera: The camera model in lower case and single spaces; None where no manifest says.
+        make: Who made the camera, spelled likewise; None where no manifest says.
     """
 
     path: Path
     file: str
     source: str | None = None
     camera: str | None = None
+    make: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ class Skipped:
 def list_photographs(folder: Path) -> list[Photograph]:
     """Find the photographs of a folder and its sub-folders, by suffix, sorted by name.
 
-    A `manifest.csv` in the folder may give, for each `file` (relative to the folder), its `source` and
-    camera `model`; further columns are ignored, and files that it doesn't list have neither.
+    A `manifest.csv` in the folder may give, for each `file` (relative to the folder), its `source`,
+    camera `model` and its `make`; further columns are ignored, and files that it doesn't list have none of these.
 
     Raises:
         DataError: There is no such folder, no photograph in it, or the manifest has no column `file` or lists
@@ -63,8 +65,7 @@ def list_photographs(folder: Path) -> list[Photograph]:
     for path in folder.rglob("*"):
         if path.suffix.lower() in SUFFIXES and path.is_file():
             file = path.relative_to(folder).as_posix()
-            source, camera = manifest.get(file, (None, None))
-            photographs.append(Photograph(path, file, source, camera))
+            photographs.append(Photograph(path, file, *manifest.get(file, ())))
     if not photographs:
         raise DataError(
             f"{folder} holds no photographs; expected files ending in {', '.join(sorted(SUFFIXES))}"
@@ -246,7 +247,8 @@ def some_of(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED_IN_ERRORS]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _read_manifest(path: Path) -> dict[str, tuple[str | None, str | None]]:
+def _read_manifest(path: Path) -> dict[str, tuple[str | None, str | None, str | None]]:
+    """Source, camera model and make by file."""
     if not path.exists():
         return {}
     with path.open(encoding="utf-8", newline="") as lines:
@@ -254,12 +256,14 @@ def _read_manifest(path: Path) -> dict[str, tuple[str | None, str | None]]:
         if "file" not in (rows.fieldnames or ()):
             raise DataError(f"{path} has no column 'file'; expected file, and optionally source and model")
         return {
-            row["file"]: (
-                row.get("source") or None,
-                " ".join((row.get("model") or "").lower().split()) or None,
-            )
+            row["file"]: (row.get("source") or None, _spelled(row.get("model")), _spelled(row.get("make")))
             for row in rows
         }
+
+
+def _spelled(name: str | None) -> str | None:
+    """A name in lower case and single spaces; None for an empty one."""
+    return " ".join((name or "").lower().split()) or None
 
 
 def _group(photograph: Photograph) -> tuple[str, str]:

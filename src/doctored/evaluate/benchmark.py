@@ -1,159 +1,244 @@
-"""Scores of detectors on a folder of real forgeries, each with the interval that chance leaves open."""
+"""Scores of detectors on folders of real forgeries: every number is kept, and the same command goes on where it was."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from doctored.core.errors import ConfigError, DataError, UndefinedMetricError
-from doctored.core.picture import Picture
-from doctored.core.read_image import read_image, read_mask
-from doctored.data.paired_folder import PairedFolder, list_pairs
-from doctored.metrics.image import image_auc
-from doctored.metrics.pixel import pixel_auc, position_priors, shuffled_pixel_auc
+from doctored.data.resumable_folder import open_folder, work_through
+from doctored.evaluate.box_protocol import BoxScores, box_rows, box_scores
+from doctored.evaluate.cases import Case, list_cases, read_masks
+from doctored.evaluate.measure import Item, Measured, MeasurePicture, Record
+from doctored.evaluate.protocols import FULL, Protocol
+from doctored.evaluate.robustness import RobustnessPoint, perturbations, robustness_points
+from doctored.evaluate.store import Pooled, Store
+from doctored.evaluate.summary import AreaRow, ComparisonRow, Row, area_rows, comparison_rows, score_rows
+from doctored.evaluate.views import AS_IS, EQUALISED
+from doctored.metrics.pixel import position_priors
 
-MapDetector = Callable[[Picture], NDArray[np.float32]]
-"""Takes a picture; returns its localization map, (H, W) float32."""
-
-IMAGE_SCORES: dict[str, Callable[[NDArray[np.float32]], float]] = {
-    "image_auc_of_mean": lambda localization_map: float(localization_map.mean()),
-    "image_auc_of_max": lambda localization_map: float(localization_map.max()),
-}
-_RESAMPLES = 1000
-
-
-@dataclass(frozen=True)
-class Row:
-    """One score of one detector.
-
-    Args:
-        detector: Its name.
-        metric: "pixel_auc" or "shuffled_pixel_auc", means over forged pictures; "image_auc_of_mean" or
-            "image_auc_of_max", of the map's mean or maximum over all pictures.
-        value: The score.
-        low: Lower end of its 95 % interval, by resampling pictures.
-        high: Upper end.
-        pictures: How many it is made of.
-    """
-
-    detector: str
-    metric: str
-    value: float
-    low: float
-    high: float
-    pictures: int
+YARDSTICKS = ("centre", "sharpness", "ela", "noise")
+OUTPUTS = (
+    "records.jsonl",
+    "pooled.npz",
+    "previews",
+    "pictures.csv",
+    "pictures.parquet",
+    "summary.md",
+    "summary.json",
+    "roc.png",
+    "pr.png",
+    "tamper.png",
+    "tamper.txt",
+    "cases.png",
+    "robustness.csv",
+    "robustness.png",
+    "report.html",
+)
+"""Everything that an evaluation writes into its output folder."""
 
 
 @dataclass(frozen=True)
-class BenchmarkTable:
-    """All rows, and the scores of single pictures that they are made of.
+class EvaluateSettings:
+    """What decides the results of an evaluation.
 
-    Args:
-        rows: By detector, then by metric.
-        per_picture: Scores by detector, then "pixel_auc" or "shuffled_pixel_auc", then name of the picture.
+    Attributes:
+        models: Names or folders, the first of which is compared with every other.
+        data: Folders with `images/`, `masks/` of the same stems, perhaps `authentic/` and perhaps `ignore/`.
+        protocol: Which scores, and by which conventions.
+        yardsticks: Whether the four yardsticks that are not among the models are added, and the file facts.
+        equalised: Whether pictures of sets that have authentic ones are looked at a second time, saved alike.
+        limit: Of each folder only the fixed subset of so many pictures, half of each class. The position prior is
+            that of the subset.
+        perturbations: Families of perturbations that are run; none runs nothing.
+        perturb_limit: Of each folder so many pictures are perturbed.
+        seed: Of the resampling.
     """
 
-    rows: tuple[Row, ...]
-    per_picture: dict[str, dict[str, dict[str, float]]]
+    models: tuple[str, ...]
+    data: tuple[Path, ...]
+    protocol: Protocol = FULL
+    yardsticks: bool = True
+    equalised: bool = True
+    limit: int | None = None
+    perturbations: tuple[str, ...] = ()
+    perturb_limit: int = 40
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise ConfigError("expected at least one folder of pictures to evaluate on, got none")
+        if len(set(self.models)) < len(self.models):
+            raise ConfigError("a model is named twice; name each once")
+        if not self.detectors:
+            raise ConfigError("expected at least one detector to evaluate, got none")
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """All models that run, the named ones first."""
+        added = YARDSTICKS if self.yardsticks else ()
+        return (*self.models, *(name for name in added if name not in self.models))
+
+    def to_json(self) -> dict[str, Any]:
+        """In JSON's types."""
+        return {
+            **asdict(self),
+            "models": list(self.detectors),
+            "data": [str(folder.resolve()) for folder in self.data],
+            "protocol": {
+                **asdict(self.protocol),
+                "scores": None if self.protocol.scores is None else list(self.protocol.scores),
+            },
+            "perturbations": list(self.perturbations),
+        }
 
 
-def evaluate_folder(
-    detectors: Mapping[str, MapDetector],
-    folder: Path,
-    limit: int | None = None,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> BenchmarkTable:
-    """Run detectors over a folder of forgeries, files as they are, and score their maps.
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Everything that came of an evaluation.
+
+    Attributes:
+        settings: What it was asked for.
+        cases: All pictures.
+        records: All numbers of all pictures, in the order of cases, then views, then models.
+        pooled: Pixels of all manipulated pictures by data set and model.
+        rows: The table.
+        comparisons: The first detector against every other.
+        areas: Scores by forged area.
+        boxes: Boxes of the models that give any.
+        robustness: Curves; empty without perturbations.
+        preview: From the key of a case to the first detector's reduced map; None where there is none.
+    """
+
+    settings: EvaluateSettings
+    cases: list[Case]
+    records: list[Record]
+    pooled: Pooled
+    rows: list[Row]
+    comparisons: list[ComparisonRow]
+    areas: list[AreaRow]
+    boxes: list[BoxScores]
+    robustness: list[RobustnessPoint]
+    preview: Callable[[str], Path | None]
+
+
+def evaluate(
+    settings: EvaluateSettings,
+    load: Callable[[str], Any],
+    output: Path | None = None,
+    *,
+    force: bool = False,
+    workers: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Run models over pictures with known forgeries and score what they say.
 
     Args:
-        detectors: By name; each sees every picture.
-        folder: Holds `images/`, `masks/` of the same stems, and perhaps `authentic/`, without which there is no
-            image score.
-        limit: Evaluate the fixed subset of so many pictures, half of each class; None takes all. The position prior
-            of the shuffled score is that of the subset.
-        seed: Of the bootstrap.
-        progress: Called after each picture with the numbers done and to do.
+        settings: What decides the results.
+        load: From the name of a model to an object with an `inspect` that takes a picture and gives an inspection;
+            sent to other processes if there are several workers.
+        output: Where results are kept, so that the same call goes on; None keeps them in memory.
+        force: Start anew in a folder that holds the results of another command, or something else.
+        workers: Number of processes.
+        on_progress: Called with the numbers of views of pictures done and to do.
 
     Raises:
-        ConfigError: No detector, or a limit that leaves no pictures.
-        DataError: Files without partner, or a mask that shows one class only; they are named.
-        UndefinedMetricError: Fewer than two forged pictures, or a map that holds NaN.
+        ConfigError: A setting makes no sense, or the output folder holds something else.
+        DataError: A folder does not hold what it should, or results cannot be written.
+        UndefinedMetricError: A map holds NaN.
         ShapeError: A map or mask is not of its picture's size.
         ImageReadError: A file cannot be read.
+        ModelError: There is no such model.
     """
-    if not detectors:
-        raise ConfigError("expected at least one detector to evaluate, got none")
-    pairs = list_pairs(folder)
-    if limit is not None:
-        pairs = pairs.limited(limit)
-    priors = position_priors(_masks_of_both_classes(pairs))
-    pixel_scores: dict[str, dict[str, dict[str, float]]] = {
-        name: {"pixel_auc": {}, "shuffled_pixel_auc": {}} for name in detectors
-    }
-    image_scores: dict[str, dict[str, list[float]]] = {
-        name: {metric: [] for metric in IMAGE_SCORES} for name in detectors
-    }
-    paths = [image for image, _ in pairs.forged] + list(pairs.authentic)
-    for number, path in enumerate(paths):
-        picture = read_image(path)
-        gt_mask = read_mask(pairs.forged[number][1], picture.size_hw) if number < len(pairs.forged) else None
-        for name, detector in detectors.items():
-            localization_map = detector(picture)
-            for metric, reduce in IMAGE_SCORES.items():
-                image_scores[name][metric].append(reduce(localization_map))
-            if gt_mask is None:
-                continue
-            by_metric = pixel_scores[name]
-            try:
-                by_metric["pixel_auc"][path.name] = pixel_auc(localization_map, gt_mask)
-                by_metric["shuffled_pixel_auc"][path.name] = shuffled_pixel_auc(
-                    localization_map, gt_mask, priors[number]
-                )
-            except UndefinedMetricError as error:
-                raise UndefinedMetricError(f"{name} on {path}: {error}") from error
-        if progress is not None:
-            progress(number + 1, len(paths))
+    cases = list_cases(settings.data, settings.limit)
+    items = _items(settings, cases)
+    if output is not None:
+        open_folder(output, {"evaluate": settings.to_json()}, OUTPUTS, force=force)
+    store = Store(output)
+    todo = [item for item in items if item.key not in store.done]
+    job = MeasurePicture(settings.detectors, load, settings.protocol.threshold, settings.protocol.convention)
+    if workers > 1 and todo:
+        for name in settings.detectors:
+            load(name)  # what is wrong with a model is said here, before there are other processes
 
-    labels = np.arange(len(paths)) < len(pairs.forged)
-    rows = []
-    for name in detectors:
-        for metric, scores in pixel_scores[name].items():
-            rows.append(_mean_row(name, metric, np.array(list(scores.values())), seed))
-        if pairs.authentic:
-            for metric, values in image_scores[name].items():
-                rows.append(_image_row(name, metric, np.array(values), labels, seed))
-    return BenchmarkTable(tuple(rows), pixel_scores)
+    def keep(item: Item, measured: Measured) -> None:
+        store.add(item, measured)
+        if on_progress is not None:
+            on_progress(len(store.done), len(items))
+
+    try:
+        work_through(job, todo, workers, keep)
+    finally:
+        store.save()
+    return _summarised(settings, cases, items, store)
 
 
-def _masks_of_both_classes(pairs: PairedFolder) -> Iterator[NDArray[np.bool_]]:
-    for _, mask_path in pairs.forged:
-        gt_mask = read_mask(mask_path)
-        if gt_mask.all() or not gt_mask.any():
+def _items(settings: EvaluateSettings, cases: Sequence[Case]) -> list[Item]:
+    priors = _priors(settings, cases)
+    items = [Item(case, AS_IS, priors.get(case.key)) for case in cases]
+    if settings.equalised:
+        with_authentic = {case.data for case in cases if case.authentic}
+        items += [Item(case, EQUALISED) for case in cases if case.data in with_authentic]
+    if settings.perturbations:
+        limit = min(settings.perturb_limit, settings.limit or settings.perturb_limit)
+        perturbed = list_cases(settings.data, limit)
+        items += [
+            Item(case, perturbation.view)
+            for perturbation in perturbations(settings.perturbations)
+            for case in perturbed
+        ]
+    return items
+
+
+def _priors(settings: EvaluateSettings, cases: Sequence[Case]) -> dict[str, Any]:
+    """The position prior of every manipulated picture whose set has another one."""
+    priors: dict[str, Any] = {}
+    for data in dict.fromkeys(case.data for case in cases):
+        forged = [case for case in cases if case.data == data and case.mask is not None]
+        try:
+            own = position_priors(read_masks(forged), settings.protocol.convention)
+        except UndefinedMetricError:  # a single picture
+            continue
+        priors |= {case.key: prior for case, prior in zip(forged, own, strict=True)}
+    return priors
+
+
+def _summarised(
+    settings: EvaluateSettings, cases: list[Case], items: Sequence[Item], store: Store
+) -> Evaluation:
+    records = _in_order(store.records, settings, items)
+    for name in settings.detectors:
+        versions = {record["sha256"] for record in records if record["model"] == name}
+        if len(versions) > 1:
             raise DataError(
-                f"{mask_path} marks {'every' if gt_mask.all() else 'no'} pixel, so no map can be scored"
+                f"the output folder holds results of {len(versions)} versions of {name}, whose weights changed in "
+                "between; start anew with --force"
             )
-        yield gt_mask
+    protocol = settings.protocol
+    boxes = box_scores(records, cases) if protocol.shows("box_average_precision") else []
+    rows = score_rows(records, store.pooled, protocol, settings.seed, file_facts=settings.yardsticks)
+    return Evaluation(
+        settings=settings,
+        cases=cases,
+        records=records,
+        pooled=store.pooled,
+        rows=[*rows, *box_rows(boxes)],
+        comparisons=comparison_rows(records, protocol, settings.seed),
+        areas=area_rows(records, protocol),
+        boxes=boxes,
+        robustness=robustness_points(records) if settings.perturbations else [],
+        preview=store.preview,
+    )
 
 
-def _mean_row(detector: str, metric: str, scores: NDArray[np.float64], seed: int) -> Row:
-    rng = np.random.default_rng(seed)
-    means = scores[rng.integers(scores.size, size=(_RESAMPLES, scores.size))].mean(axis=1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return Row(detector, metric, float(scores.mean()), float(low), float(high), scores.size)
+def _in_order(records: Sequence[Record], settings: EvaluateSettings, items: Sequence[Item]) -> list[Record]:
+    """Records as one process would have made them; several finish in any order."""
+    models = {name: number for number, name in enumerate(settings.detectors)}
+    places = {item.key: number for number, item in enumerate(items)}
 
+    def place(record: Record) -> tuple[int, int]:
+        kind = "authentic" if record["kind"] == "authentic" else "images"
+        key = f"{record['view']} {record['data']}/{kind}/{record['name']}"
+        return places[key], models[record["model"]]
 
-def _image_row(
-    detector: str, metric: str, scores: NDArray[np.float64], labels: NDArray[np.bool_], seed: int
-) -> Row:
-    """Pictures are resampled within their class, as their numbers were chosen and not drawn."""
-    rng = np.random.default_rng(seed)
-    forged, authentic = np.flatnonzero(labels), np.flatnonzero(~labels)
-    resampled = []
-    for _ in range(_RESAMPLES):
-        drawn = np.concatenate((rng.choice(forged, forged.size), rng.choice(authentic, authentic.size)))
-        resampled.append(image_auc(scores[drawn], labels[drawn]))
-    low, high = np.quantile(resampled, (0.025, 0.975))
-    return Row(detector, metric, image_auc(scores, labels), float(low), float(high), scores.size)
+    return sorted(records, key=place)

@@ -42,10 +42,24 @@ def _sharpness(_: Mapping[str, Any]) -> Any:
     return sharpness
 
 
+def _ela(_: Mapping[str, Any]) -> Any:
+    from doctored.models.yardsticks import ela
+
+    return ela
+
+
+def _noise(_: Mapping[str, Any]) -> Any:
+    from doctored.models.yardsticks import noise
+
+    return noise
+
+
 CATALOG: dict[str, CatalogEntry] = {
     "mantranet": CatalogEntry(
         "network", "ManTra-Net: traces of 385 manipulations, and where they deviate.", (), _mantranet
     ),
     "centre": CatalogEntry("yardstick", "A blob in the middle that never looks at the picture.", (), _centre),
     "sharpness": CatalogEntry("yardstick", "How much fine detail there is.", (), _sharpness),
+    "ela": CatalogEntry("yardstick", "How much saving once more as JPEG changes.", (), _ela),
+    "noise": CatalogEntry("yardstick", "Where the noise level is not that of the rest.", (), _noise),
 }

@@ -15,6 +15,7 @@ from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
 from doctored.models.catalog import CATALOG
 from doctored.predict import localize
+from doctored.predict.calibration import CALIBRATION_FILE, Calibration, read_calibration
 from doctored.predict.localize import (
     DEFAULT_MAP_MEMORY_MB,
     LocalizationPlan,
@@ -24,12 +25,11 @@ from doctored.predict.localize import (
 from doctored.predict.memory import peak_memory_mb
 from doctored.predict.openvino_engine import OpenVINOEngine
 from doctored.predict.precision import check_device, exported_precision, torch_device, torch_precision
+from doctored.predict.raw_score import raw_score
 from doctored.predict.torch_engine import TorchEngine
+from doctored.predict.verdict import DEFAULT_OPERATING_POINT, check_operating_point, judge
 from doctored.predict.weights import MANIFEST_FILE, RUN_FILE, load_run, read_exported, run_sha256
 from doctored.predict.witnesses import ManTraNetWitness, Witness, YardstickWitness
-
-SMALLEST_SIDE_PX = 64
-"""Below this, a picture has too few surroundings to compare a pixel with."""
 
 DEFAULT_MODEL = "mantranet"
 EMBEDDED = Path(doctored.__file__).parent / "embedded"
@@ -41,9 +41,17 @@ class Detector:
 
     Args:
         witness: The model that looks.
+        calibration: What the model makes of authentic pictures; without it every verdict is "cannot_judge".
+        fpr: The operating point: the accepted rate of false alarms.
 
     Attributes:
         name: Catalogue name of the model.
+        sha256: Of its weights, lower-case hexadecimal.
+        precision: What it computes in.
+
+    Raises:
+        ConfigError: fpr does not lie between 0 and 1.
+        ModelError: The calibration belongs to another model.
 
     Example:
         >>> detector = Detector.from_name("centre")
@@ -52,9 +60,14 @@ class Detector:
         ((80, 100), 'cannot_judge')
     """
 
-    def __init__(self, witness: Witness) -> None:
-        self._witness = witness
-        self.name = witness.name
+    def __init__(
+        self, witness: Witness, calibration: Calibration | None = None, fpr: float = DEFAULT_OPERATING_POINT
+    ) -> None:
+        check_operating_point(fpr)
+        if calibration is not None:
+            calibration.check_model(witness.name, witness.sha256)
+        self._witness, self._calibration, self._fpr = witness, calibration, fpr
+        self.name, self.sha256, self.precision = witness.name, witness.sha256, witness.precision
 
     @classmethod
     def from_name(
@@ -66,8 +79,10 @@ class Detector:
         tile: int | None = None,
         memory_mb: float | None = None,
         threads: int | None = None,
+        fpr: float = DEFAULT_OPERATING_POINT,
+        calibration: str | os.PathLike[str] | None = None,
     ) -> "Detector":
-        """Load a model.
+        """Load a model, and the calibration that lies in its folder.
 
         Args:
             name_or_folder: A name from the catalogue, or the folder of a training run or of an exported model.
@@ -78,51 +93,26 @@ class Detector:
             memory_mb: What the map between the two passes may take, in millions of bytes; larger pictures are
                 computed in blocks, with the first pass run twice. None for 640.
             threads: CPU threads; None for all cores.
+            fpr: The operating point: the accepted rate of false alarms, between 0 and 1.
+            calibration: A file that `doctored calibrate` wrote for this model; None for the `calibration.json` in
+                its folder, if there is one.
 
         Raises:
             ConfigError: A setting is unknown, or cannot be had on this machine or with this model.
-            ModelError: There is no such model, or a file of it is damaged.
+            ModelError: There is no such model, a file of it is damaged, or the calibration belongs to another.
             MissingExtraError: A training run is named and PyTorch is not installed.
         """
-        check_device(device)
-        if threads is not None and threads < 1:
-            raise ConfigError(f"the number of threads is {threads}; give 1 or more")
-        map_memory_mb = DEFAULT_MAP_MEMORY_MB if memory_mb is None else memory_mb
-
-        def witness(
-            name: str, sha256: str, engine: OpenVINOEngine | TorchEngine, temperature: float
-        ) -> ManTraNetWitness:
-            def plan(size_hw: tuple[int, int]) -> LocalizationPlan:
-                return plan_localization(engine.settings, size_hw, tile, map_memory_mb)
-
-            plan((1, 1))  # refuses impossible settings now rather than at the first picture
-            return ManTraNetWitness(name, sha256, engine, temperature, plan)
-
         name = os.fspath(name_or_folder)
-        entry = CATALOG.get(name)
-        if entry is not None and entry.kind == "yardstick":
-            return cls(YardstickWitness(name, entry.build({})))
-        folder = EMBEDDED / name if entry is not None else Path(name)
-        if (folder / MANIFEST_FILE).is_file():
-            if device not in ("auto", "cpu"):
-                raise ConfigError(
-                    f"exported models such as {name} run on the CPU, not on {device}; "
-                    "give --device cpu, or name the folder of a training run"
-                )
-            exported = read_exported(folder)
-            chosen = exported_precision(precision, exported)
-            engine = OpenVINOEngine(exported, chosen, threads)
-            return cls(witness(exported.name, exported.sha256, engine, exported.temperature))
-        if (folder / RUN_FILE).is_file():
-            device = torch_device(device)
-            torch_engine = TorchEngine(load_run(folder), device, torch_precision(precision, device), threads)
-            return cls(witness("mantranet", run_sha256(folder), torch_engine, 1.0))
-        if entry is not None:
-            raise ModelError(f"the model {name} does not come with this installation; name a folder instead")
-        raise ModelError(
-            f"there is no model {name!r}: it is neither one of {', '.join(CATALOG)} nor a folder with "
-            f"{MANIFEST_FILE} (an exported model) or {RUN_FILE} (a training run)"
+        witness = load_witness(
+            name, device=device, precision=precision, tile=tile, memory_mb=memory_mb, threads=threads
         )
+        calibration_file = (
+            _model_folder(name) / CALIBRATION_FILE if calibration is None else Path(calibration)
+        )
+        stored = None
+        if calibration is not None or calibration_file.is_file():
+            stored = read_calibration(calibration_file)
+        return cls(witness, stored, fpr)
 
     def inspect(self, picture: Picture, on_progress: ProgressCallback | None = None) -> Inspection:
         """Look at one picture.
@@ -132,24 +122,35 @@ class Detector:
             on_progress: Called after each tile with the numbers of tiles done and to do.
 
         Returns:
-            Verdict "cannot_judge" with its reason: there is no calibration yet, so no score means anything by
-            itself.
+            What was found. Without a calibration, and for pictures unlike those it was made of, the verdict is
+            "cannot_judge", with the reason.
         """
         start = time.perf_counter()
-        localization_map, raw_score = self._witness.look(picture.pixels, on_progress)
-        finding = WitnessFinding(self.name, self._witness.sha256, raw_score, localization_map)
+        localization_map, score = self._witness.look(picture.pixels, on_progress)
+        finding = WitnessFinding(self.name, self.sha256, score, localization_map)
+        facts = PictureFacts.of(picture)
+        judgement = judge(score, facts, self._calibration, self._fpr)
         return Inspection(
-            picture=PictureFacts.of(picture),
+            picture=facts,
             localization_map=localization_map,
             witnesses=(finding,),
             regions=(),
-            verdict="cannot_judge",
-            reason=_reason(picture.size_hw),
-            detection_score=None,
-            false_alarm_rate=None,
+            verdict=judgement.verdict,
+            reason=judgement.reason,
+            detection_score=judgement.detection_score,
+            false_alarm_rate=judgement.false_alarm_rate,
             timing=Timing(time.perf_counter() - start, peak_memory_mb()),
             version=doctored.__version__,
+            comparison=judgement.comparison,
         )
+
+    def raw_score(self, pixels: NDArray[np.uint8]) -> float:
+        """The model's own score of pixels (H, W, 3) uint8, not calibrated; higher is more likely manipulated."""
+        return raw_score(self.scored_map(pixels))
+
+    def scored_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the raw score is a function of: the logits of a network, the map of a yardstick, (H, W) float32."""
+        return self._witness.scored_map(pixels, None)
 
     def estimate_seconds(self, picture: Picture) -> float:
         """About how long `inspect` will take, from timing a small tile (once for each detector)."""
@@ -210,6 +211,60 @@ def trace_features(picture: str | os.PathLike[str] | NDArray[np.uint8] | Picture
     return _kept_detector(DEFAULT_MODEL).trace_features(_as_picture(picture))
 
 
+def load_witness(
+    name: str,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    tile: int | None = None,
+    memory_mb: float | None = None,
+    threads: int | None = None,
+) -> Witness:
+    """The model of a name or folder, without its calibration; settings and errors are those of `Detector.from_name`."""
+    check_device(device)
+    if threads is not None and threads < 1:
+        raise ConfigError(f"the number of threads is {threads}; give 1 or more")
+    map_memory_mb = DEFAULT_MAP_MEMORY_MB if memory_mb is None else memory_mb
+
+    def witness(
+        name: str, sha256: str, engine: OpenVINOEngine | TorchEngine, temperature: float
+    ) -> ManTraNetWitness:
+        def plan(size_hw: tuple[int, int]) -> LocalizationPlan:
+            return plan_localization(engine.settings, size_hw, tile, map_memory_mb)
+
+        plan((1, 1))  # refuses impossible settings now rather than at the first picture
+        return ManTraNetWitness(name, sha256, engine, temperature, plan)
+
+    entry = CATALOG.get(name)
+    folder = _model_folder(name)
+    if entry is not None and entry.kind == "yardstick":
+        return YardstickWitness(name, entry.build({}))
+    if (folder / MANIFEST_FILE).is_file():
+        if device not in ("auto", "cpu"):
+            raise ConfigError(
+                f"exported models such as {name} run on the CPU, not on {device}; "
+                "give --device cpu, or name the folder of a training run"
+            )
+        exported = read_exported(folder)
+        chosen = exported_precision(precision, exported)
+        engine = OpenVINOEngine(exported, chosen, threads)
+        return witness(exported.name, exported.sha256, engine, exported.temperature)
+    if (folder / RUN_FILE).is_file():
+        device = torch_device(device)
+        torch_engine = TorchEngine(load_run(folder), device, torch_precision(precision, device), threads)
+        return witness("mantranet", run_sha256(folder), torch_engine, 1.0)
+    if entry is not None:
+        raise ModelError(f"the model {name} does not come with this installation; name a folder instead")
+    raise ModelError(
+        f"there is no model {name!r}: it is neither one of {', '.join(CATALOG)} nor a folder with "
+        f"{MANIFEST_FILE} (an exported model) or {RUN_FILE} (a training run)"
+    )
+
+
+def _model_folder(name: str) -> Path:
+    return EMBEDDED / name if name in CATALOG else Path(name)
+
+
 @functools.lru_cache(maxsize=1)
 def _kept_detector(name_or_folder: str) -> Detector:
     return Detector.from_name(name_or_folder)
@@ -221,13 +276,3 @@ def _as_picture(source: str | os.PathLike[str] | NDArray[np.uint8] | Picture) ->
     if isinstance(source, str | os.PathLike):
         return read_image(source)
     return Picture.from_array(source)
-
-
-def _reason(size_hw: tuple[int, int]) -> str:
-    height, width = size_hw
-    if min(height, width) < SMALLEST_SIDE_PX:
-        return (
-            f"the picture is {width} x {height} pixels; with a side below {SMALLEST_SIDE_PX} there is too little "
-            "around each pixel to compare it with"
-        )
-    return "the model is not calibrated yet, so its score means nothing by itself; look at the map"

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from doctored.predict.engine import ManTraNetEngine
 from doctored.predict.localize import LocalizationPlan, ProgressCallback, localization_logits
+from doctored.predict.raw_score import raw_score
 
-_TOP_SHARE = 0.01
-_PIECE_PX = 1 << 22
 _PROBE_PX = 96
 
 
@@ -23,10 +22,18 @@ class Witness(Protocol):
     Attributes:
         name: Catalogue name.
         sha256: Of its weights, lower-case hexadecimal.
+        precision: What it computes in.
     """
 
     name: str
     sha256: str
+    precision: str
+
+    def scored_map(
+        self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
+    ) -> NDArray[np.float32]:
+        """What the raw score is a function of, (H, W) float32: logits before any temperature, if it has such."""
+        ...
 
     def look(
         self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
@@ -37,21 +44,6 @@ class Witness(Protocol):
     def estimate_seconds(self, size_hw: tuple[int, int]) -> float:
         """About how long `look` takes on a picture of that size."""
         ...
-
-
-def raw_score(values: NDArray[np.float32]) -> float:
-    """Mean of the highest hundredth of the values (at least one): how suspicious the most suspicious part is.
-
-    A maximum would hang on single pixels, a mean would miss small manipulations in large pictures.
-    """
-    count = max(1, int(values.size * _TOP_SHARE))
-    highest = np.empty(0, np.float32)
-    # Piece by piece, because a partition of the whole would be a second copy of a large map.
-    for piece in np.array_split(values.ravel(), max(1, values.size // _PIECE_PX)):
-        highest = np.concatenate([highest, piece])
-        if highest.size > count:
-            highest = np.partition(highest, highest.size - count)[-count:]
-    return float(np.sort(highest).mean(dtype=np.float64))
 
 
 class ManTraNetWitness:
@@ -75,14 +67,19 @@ class ManTraNetWitness:
     ) -> None:
         self.name, self.sha256 = name, sha256
         self.engine, self.temperature, self.plan = engine, temperature, plan
+        self.precision: str = engine.precision
         self._seconds_per_px: tuple[float, float] | None = None
+
+    def scored_map(
+        self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
+    ) -> NDArray[np.float32]:
+        plan = self.plan((pixels.shape[0], pixels.shape[1]))
+        return localization_logits(self.engine, pixels, plan, on_progress)
 
     def look(
         self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
     ) -> tuple[NDArray[np.float32], float]:
-        logits = localization_logits(
-            self.engine, pixels, self.plan((pixels.shape[0], pixels.shape[1])), on_progress
-        )
+        logits = self.scored_map(pixels, on_progress)
         score = raw_score(logits)
         return sigmoid_in_place(logits, self.temperature), score
 
@@ -127,16 +124,22 @@ class YardstickWitness:
     """
 
     def __init__(self, name: str, function: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> None:
-        self.name, self.function = name, function
+        self.name, self.function, self.precision = name, function, "fp32"
         # It has no weights; what decides its answers is its code.
         self.sha256 = hashlib.sha256(Path(function.__code__.co_filename).read_bytes()).hexdigest()
+
+    def scored_map(
+        self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
+    ) -> NDArray[np.float32]:
+        localization_map = self.function(pixels)
+        if on_progress is not None:
+            on_progress(1, 1)
+        return localization_map
 
     def look(
         self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
     ) -> tuple[NDArray[np.float32], float]:
-        localization_map = self.function(pixels)
-        if on_progress is not None:
-            on_progress(1, 1)
+        localization_map = self.scored_map(pixels, on_progress)
         return localization_map, raw_score(localization_map)
 
     def estimate_seconds(self, size_hw: tuple[int, int]) -> float:

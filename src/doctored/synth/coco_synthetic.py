@@ -4,9 +4,6 @@ Paper: Yang et al., ICME 2020 (Constrained R-CNN), which follows Zhou et al., CV
     image manipulation detection).
 """
 
-import hashlib
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from doctored.core.errors import ConfigError, DataError, ShapeError
+from doctored.core.errors import DataError, ShapeError
 
 CATEGORIES = ("person", "airplane", "dog", "train", "bed", "refrigerator")
 """The categories that the published lists were made of."""
 TRIES_PER_CATEGORY = 2000
 SPLITS = ("train", "test")
-LABEL = "tamper"
 _BLUR_SHARE = 2 / 3
 _BLUR_RADIUS_PX = 1.5
 
@@ -58,27 +54,6 @@ class PastedObject:
     image: NDArray[np.uint8]
     gt_mask: NDArray[np.bool_]
     box_xyxy: tuple[int, int, int, int]
-
-
-def split_pictures(picture_ids: Sequence[str], test_share: float = 0.1) -> dict[str, str]:
-    """Give every picture to one side, "train" or "test", the same one every time.
-
-    Args:
-        picture_ids: Of all pictures with an object.
-        test_share: Share for testing, above 0 and below 1.
-
-    Raises:
-        ConfigError: The share is out of range.
-
-    Differs: the original draws pairs from all pictures and afterwards splits the graph of who was pasted into
-        whom into connected components. The pairs here are drawn within a side, which shares no picture between
-        the sides either, works for small collections (whose graph has one component), and wastes nothing.
-    """
-    if not 0 < test_share < 1:
-        raise ConfigError(f"test_share must lie between 0 and 1, got {test_share}")
-    shuffled = sorted(picture_ids, key=lambda name: hashlib.sha256(name.encode()).digest())
-    test = math.ceil(test_share * len(shuffled))
-    return {name: "test" if rank < test else "train" for rank, name in enumerate(shuffled)}
 
 
 def draw_pastes(
@@ -161,30 +136,3 @@ def paste_object(
         image = np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(_BLUR_RADIUS_PX)))
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return PastedObject(image, mask, (left, top, left + width, top + height))
-
-
-def forgery_name(paste: Paste, box_xyxy: tuple[int, int, int, int]) -> str:
-    """The name of a forgery: `Tp_<object picture>_<background>_x1_y1_x2_y2_<category>`, without an ending."""
-    words = [name_word(paste.object_id), name_word(paste.background_id), *map(str, _list_box(box_xyxy))]
-    return "_".join(("Tp", *words, name_word(paste.category)))
-
-
-def list_line(name: str, box_xyxy: tuple[int, int, int, int]) -> str:
-    """A line of a list file: `name x1 y1 x2 y2 tamper`.
-
-    Coordinates count from 1, and x2 and y2 are the last ones inside, so that readers who subtract 1 from all
-    four, as the released one does, get the object's first and last column and row.
-
-    Differs: the original writes OpenCV's rectangle, whose left and top are one less.
-    """
-    return " ".join((name, *map(str, _list_box(box_xyxy)), LABEL))
-
-
-def _list_box(box_xyxy: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    left, top, right, bottom = box_xyxy
-    return left + 1, top + 1, right, bottom
-
-
-def name_word(text: str) -> str:
-    """Text without what separates fields and endings in names and lists."""
-    return re.sub(r"[^0-9A-Za-z]+", "-", text)

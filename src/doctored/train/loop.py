@@ -5,6 +5,7 @@ import math
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -192,7 +193,7 @@ def train(
 
     network.train()
     stopping = False
-    with _stop_requests() as stop_requested:
+    with _stop_requests() as stop_requested, _workers_ended():
         while step < settings.steps and not stopping:
             round_end = _round_end(task.curriculum, step, settings.steps)
             numbers = _SampleNumbers(
@@ -343,6 +344,20 @@ def _calm_worker(_: int) -> None:
     torch.set_num_threads(1)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _workers_ended() -> Iterator[None]:
+    """Let an error out without the loader that it was raised in.
+
+    The error's traceback holds the loader's iterator, and only when that is gone do its workers end. At the end of the
+    program they would be waited for without end, since they ignore requests to stop.
+    """
+    try:
+        yield
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)
+        raise
 
 
 @contextmanager

@@ -1,0 +1,153 @@
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from doctored.apps.cli import app
+from doctored.apps.progress import ProgressBar
+from doctored.core.errors import ModelError
+from evaluate.fakes import FakeDetector, make_folder
+
+
+class RedDetectors:
+    """Every model's map is the red channel."""
+
+    @staticmethod
+    def from_name(name, *, device, precision, tile):
+        if name == "missing":
+            raise ModelError("there is no model 'missing'; see: doctored models")
+        return FakeDetector(lambda picture: picture.pixels[:, :, 0].astype(np.float32) / 255)
+
+
+@pytest.fixture(autouse=True)
+def red_detectors(monkeypatch):
+    monkeypatch.setattr("doctored.predict.Detector", RedDetectors)
+    monkeypatch.setattr("doctored.evaluate.summary.RESAMPLES", 50)
+
+
+@pytest.fixture
+def benchmark(tmp_path, monkeypatch):
+    """Two forgeries whose red channel marks the forged half, and two authentic pictures."""
+    monkeypatch.chdir(tmp_path)
+    for kind in ("images", "masks", "authentic"):
+        (tmp_path / "set" / kind).mkdir(parents=True)
+    for name, forged in (("a", np.s_[:, 4:]), ("b", np.s_[4:, :])):
+        pixels = np.zeros((8, 8, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "set" / "authentic" / f"{name}.png")
+        pixels[(*forged, 0)] = 255
+        Image.fromarray(pixels).save(tmp_path / "set" / "images" / f"{name}.png")
+        Image.fromarray(pixels[:, :, 0]).save(tmp_path / "set" / "masks" / f"{name}.png")
+    return "set"
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["evaluate", *(str(argument) for argument in arguments)])
+
+
+def rows_of(result):
+    assert result.exit_code == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_scores_are_printed_per_model_and_metric(benchmark):
+    rows = rows_of(run(benchmark, "--json", "--model", "red", "--model", "other", "--no-yardsticks"))
+    assert {row["detector"] for row in rows} == {"red", "other"}
+    scores = {
+        row["metric"]: row["value"] for row in rows if (row["detector"], row["view"]) == ("red", "as_is")
+    }
+    assert scores["pixel_auc"] == 1
+    assert scores["image_auc_of_max"] == 1
+    text = run(benchmark, "--model", "red")
+    assert text.stdout.startswith("set, as is\n")
+    line = r"^red +pixel_auc +1\.0000 +\[1\.0000, 1\.0000\] +2 pictures$"
+    assert re.search(line, text.stdout, re.MULTILINE)
+
+
+def test_yardsticks_are_added_and_folders_may_be_options(benchmark, tmp_path):
+    other = make_folder(tmp_path / "other", count=2)
+    rows = rows_of(run(benchmark, "--data", other, "--json", "--model", "red", "--no-equalised"))
+    detectors = ["red", "centre", "sharpness", "ela", "noise", "file_facts"]
+    assert list(dict.fromkeys(row["detector"] for row in rows)) == detectors
+    assert {row["data"] for row in rows} == {"set", "other"}
+    assert {row["view"] for row in rows} == {"as_is"}
+
+
+def test_output_is_filled_and_gone_on_with(benchmark, tmp_path):
+    arguments = (benchmark, "--model", "red", "--output", "out", "--protocol", "mantranet", "--limit", "4")
+    first = run(*arguments)
+    assert first.exit_code == 0, first.stderr
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert "inverted" in (tmp_path / "out" / "summary.md").read_text("utf-8")
+    assert run(*arguments).stdout == first.stdout
+    changed = run(*arguments, "--threshold", "0.3")
+    assert changed.exit_code == 2
+    assert re.fullmatch(r"Error: out was made by another command .*--force\n", changed.stderr)
+    assert run(*arguments, "--threshold", "0.3", "--force").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (("nowhere",), 1, "nowhere"),
+        ((), 2, "name at least one folder"),
+        (("set", "--model", "missing"), 1, "no model 'missing'"),
+        (("set", "--model", "red", "--model", "red"), 2, "named twice"),
+        (("set", "--protocol", "mine"), 2, "--protocol is 'mine'"),
+        (("set", "--average", "predicted-class"), 2, "belongs to --protocol constrained-rcnn"),
+        (("set", "--limit", "1"), 2, "limit must be at least 2"),
+        (("set", "--cost"), 2, "leave out folders"),
+        (("set", "--cost-mp", "1"), 2, "belongs to --cost"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_wrong_calls_are_one_sentence(benchmark, arguments, status, sentence):
+    result = run(*arguments)
+    assert result.exit_code == status
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert sentence in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("package", "options", "extra"),
+    [("pyarrow", ("--output", "out"), "eval"), ("sklearn", (), "eval"), ("cv2", ("--perturb",), "train")],
+)
+def test_a_missing_package_is_said_before_the_work(benchmark, monkeypatch, package, options, extra):
+    monkeypatch.setitem(sys.modules, package, None)
+    result = run(benchmark, "--model", "missing", *options)
+    assert result.exit_code == 1
+    assert result.stderr.endswith(f"run: pip install 'doctored[{extra}]'\n")
+
+
+def test_costs_are_one_table(benchmark, tmp_path, monkeypatch):
+    measured = []
+
+    def in_new_process(model, megapixels, settings):
+        measured.append((model, megapixels, settings["device"]))
+        return 2 * megapixels, 100.0
+
+    monkeypatch.setattr("doctored.evaluate.cost._in_new_process", in_new_process)
+    monkeypatch.setattr("doctored.evaluate.cost.count_operations", lambda model: (1200, 34.0))
+    result = run("--cost", "--model", "ela", "--model", "noise", "--cost-mp", "0.5", "--output", "out")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[2] == "| ela | 1,200 | 34 | 0.5 | 2 | 100 |"
+    assert measured == [("ela", 0.5, "auto"), ("noise", 0.5, "auto")]
+    assert (tmp_path / "out" / "cost.md").read_text("utf-8") == result.stdout
+    assert [row["model"] for row in json.loads((tmp_path / "out" / "cost.json").read_text())] == [
+        "ela",
+        "noise",
+    ]
+    run("--cost", "--cost-mp", "0.1", "--json")
+    assert [model for model, *_ in measured[2:]] == ["mantranet", "centre", "sharpness", "ela", "noise"]
+
+
+def test_progress_counts_views_of_pictures(benchmark, monkeypatch):
+    shown = []
+    monkeypatch.setattr(ProgressBar, "show", lambda self, done, total: shown.append((done, total)))
+    run(benchmark, "--model", "red", "--no-yardsticks")
+    assert shown == [(number, 8) for number in range(1, 9)]
