@@ -24,7 +24,6 @@ from doctored.predict.openvino_engine import (
     with_mirrored_frame,
 )
 from doctored.predict.openvino_runtime import load_openvino
-from doctored.predict.statistics import ChannelStatistics
 from doctored.predict.weights import MANIFEST_FILE, MANIFEST_FORMAT, ExportedModel, read_exported
 
 if TYPE_CHECKING:
@@ -37,8 +36,8 @@ _CALIBRATION_PX = 192
 # them the error of the adapted map is a third smaller.
 _FLOAT_LAYERS = 2
 # Single large activations would stretch the 256 steps over values that hardly occur; cutting off one in a thousand
-# halves the error. Z-scores are not cut off: large ones are what is being looked for.
-_FEATURE_OUTLIERS = 1e-3
+# halves the error.
+_OUTLIERS = 1e-3
 
 
 def export_mantranet(
@@ -78,19 +77,14 @@ def export_mantranet(
     precisions = ["bf16", "fp32"]
     written: list[Path] = []
     if calibration_images is not None:
-        image_tiles, adapted_tiles = _calibration_data(features, calibration_images)
-        quantised = (
-            _quantised(
-                features, large_convolutions(features)[_FLOAT_LAYERS:], image_tiles, _FEATURE_OUTLIERS
-            ),
-            _quantised(anomalies, large_convolutions(anomalies), adapted_tiles, 0.0),
-        )
-        written += _save(folder, model_files("int8"), quantised)
+        tiles = [_calibration_tile(image) for image in calibration_images]
+        quantised = _quantised(features, large_convolutions(features)[_FLOAT_LAYERS:], tiles)
+        written += _save(folder / model_files("int8")[0], quantised)
         precisions.insert(0, "int8")
-    if half_weights:
-        _halve_weights(features)
-        _halve_weights(anomalies)
-    written += _save(folder, model_files("fp32"), (features, anomalies))
+    for model_file, model in zip(model_files("fp32"), (features, anomalies), strict=True):
+        if half_weights:
+            _halve_weights(model)
+        written += _save(folder / model_file, model)
     manifest = {
         "format": MANIFEST_FORMAT,
         "model": name,
@@ -178,43 +172,24 @@ def _halve_weights(model: Any) -> None:
     model.validate_nodes_and_infer_types()
 
 
-def _save(folder: Path, names: tuple[str, str], models: tuple[Any, Any]) -> list[Path]:
-    paths = []
-    for name, model in zip(names, models, strict=True):
-        path = folder / name
-        load_openvino().save_model(model, path, compress_to_fp16=False)
-        paths += [path, path.with_suffix(".bin")]
-    return paths
+def _save(path: Path, model: Any) -> list[Path]:
+    load_openvino().save_model(model, path, compress_to_fp16=False)
+    return [path, path.with_suffix(".bin")]
 
 
-def _calibration_data(
-    features: Any, images: Sequence[NDArray[np.uint8]]
-) -> tuple[
-    list[NDArray[np.uint8]], list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]
-]:
-    """Inputs of the two passes: the middle of each picture, and its adapted map with the map's statistics."""
-    compiled = load_openvino().compile_model(features, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    request = compiled.create_infer_request()
-    image_tiles, adapted_tiles = [], []
-    for image in images:
-        top, left = (max(0, (side - _CALIBRATION_PX) // 2) for side in image.shape[:2])
-        tile = with_mirrored_frame(image[top : top + _CALIBRATION_PX, left : left + _CALIBRATION_PX])
-        adapted: NDArray[np.float32] = request.infer([tile])[0].copy()
-        statistics = ChannelStatistics(adapted.shape[-1])
-        statistics.add(adapted[0])
-        image_tiles.append(tile)
-        adapted_tiles.append((adapted, statistics.mean, statistics.std))
-    return image_tiles, adapted_tiles
+def _calibration_tile(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The middle of a picture, as the feature model takes it."""
+    top, left = (max(0, (side - _CALIBRATION_PX) // 2) for side in image.shape[:2])
+    return with_mirrored_frame(image[top : top + _CALIBRATION_PX, left : left + _CALIBRATION_PX])
 
 
-def _quantised(model: Any, convolutions: Sequence[Any], inputs: Sequence[Any], outliers: float) -> Any:
+def _quantised(model: Any, convolutions: Sequence[Any], inputs: Sequence[Any]) -> Any:
     """A copy of a model in which some convolutions take and weigh 8-bit integers.
 
     Args:
         model: In float32; it stays as it is.
         convolutions: Those of its operations that are to be quantised.
         inputs: What to find the ranges of activations on.
-        outliers: The share of the largest activations that may lie outside the range.
     """
     load_openvino()  # before NNCF does, which would let it send statistics
     try:
@@ -231,7 +206,7 @@ def _quantised(model: Any, convolutions: Sequence[Any], inputs: Sequence[Any], o
         if operation.get_type_name() not in ("Pad", "Relu") and operation.get_friendly_name() not in wanted
     ]
     highest = ranges.StatisticsCollectorParameters(
-        ranges.StatisticsType.QUANTILE, ranges.AggregatorType.MAX, quantile_outlier_prob=outliers
+        ranges.StatisticsType.QUANTILE, ranges.AggregatorType.MAX, quantile_outlier_prob=_OUTLIERS
     )
     lowest = ranges.StatisticsCollectorParameters(ranges.StatisticsType.MIN, ranges.AggregatorType.MIN)
     estimator = ranges.RangeEstimatorParameters(min=lowest, max=highest)
