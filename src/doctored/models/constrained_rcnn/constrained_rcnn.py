@@ -1,0 +1,271 @@
+"""Constrained R-CNN: from a picture to regions, each with a box, a technique and a mask."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from doctored.core.errors import ConfigError, ShapeError
+from doctored.layers.constrained_conv import ConstrainedConv2d
+from doctored.layers.padding import symmetric_pad
+from doctored.models.constrained_rcnn.anchors import cell_anchors, grid_anchors, inside_picture
+from doctored.models.constrained_rcnn.box_head import BoxHead
+from doctored.models.constrained_rcnn.findings import Findings, Truth
+from doctored.models.constrained_rcnn.guidance import surest_regions
+from doctored.models.constrained_rcnn.losses import Losses, mask_loss, roi_losses, rpn_losses
+from doctored.models.constrained_rcnn.mask_stage import MaskStage
+from doctored.models.constrained_rcnn.pixels import Scaling, network_mask, network_pixels, scaling_for
+from doctored.models.constrained_rcnn.proposals import propose
+from doctored.models.constrained_rcnn.resnet import SlimResNet
+from doctored.models.constrained_rcnn.roi import MASK_SIZE, crop_rois, mask_targets, paste_masks
+from doctored.models.constrained_rcnn.rpn import AttentionRPN
+from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
+from doctored.models.constrained_rcnn.targets import RoITargets, label_anchors, sample_anchors, sample_rois
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What the shared layers make of B pictures of one size.
+
+    Attributes:
+        conv_3x, conv_4x, attended: Maps of one cell for 16 px, see `SlimResNet` and `AttentionRPN`.
+        logits: (B, N, 2), of the anchors.
+        deltas: (B, N, 4), of the anchors.
+        anchors: (N, 4), in pixels of the network's copy of the picture.
+    """
+
+    conv_3x: torch.Tensor
+    conv_4x: torch.Tensor
+    attended: torch.Tensor
+    logits: torch.Tensor
+    deltas: torch.Tensor
+    anchors: torch.Tensor
+
+
+class ConstrainedRCNN(nn.Module):
+    """Coarse boxes and techniques first (stage 1), then a mask in each of the surest boxes (stage 2).
+
+    Shapes:
+        image: (B, 3, H, W), RGB, float32, in [0, 1]; any H and W; B = 1 with `compat`.
+
+    Paper: Yang et al., Constrained R-CNN: A general image manipulation detection model, ICME 2020.
+    Differs: see the card beside this file; `ConstrainedRCNNSettings.compat` lists what the released weights need.
+    """
+
+    cell_anchors: torch.Tensor
+
+    def __init__(self, settings: ConstrainedRCNNSettings | None = None) -> None:
+        super().__init__()
+        self.settings = settings or ConstrainedRCNNSettings()
+        self.constrained_conv = ConstrainedConv2d(3, 3, kernel_size=5)
+        self.constrained_conv.raw_kernel.requires_grad_(not self.settings.freeze_constrained)
+        self.backbone = SlimResNet(self.settings)
+        self.rpn = AttentionRPN(self.settings)
+        self.box_head = BoxHead(self.settings)
+        self.mask_stage = MaskStage(self.settings) if self.settings.mask_stage else None
+        anchors = cell_anchors(self.settings.anchor_scales, self.settings.pixel_end)
+        self.register_buffer("cell_anchors", anchors, persistent=False)
+
+    def residual(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(B, 3, h, w) prediction errors of `network_pixels`, in float32 under autocast too."""
+        with torch.autocast(pixels.device.type, enabled=False):
+            padded = F.pad(pixels, (2, 2, 2, 2)) if self.settings.compat else symmetric_pad(pixels, 2)
+            return self.constrained_conv(padded)
+
+    def features(self, pixels: torch.Tensor) -> Features:
+        """Everything up to the heads, from `network_pixels`."""
+        conv_3x, conv_4x = self.backbone(self.residual(pixels))
+        attended, logits, deltas = self.rpn(conv_4x)
+        height, width = conv_4x.shape[-2:]
+        anchors = grid_anchors(self.cell_anchors, (height, width))
+        return Features(conv_3x, conv_4x, attended, logits, deltas, anchors)
+
+    def forward(self, image: torch.Tensor) -> list[Findings]:
+        """The regions of each picture and their map, at the size of the picture.
+
+        Raises:
+            ShapeError: The image is not (B, 3, H, W).
+            ConfigError: There are several pictures, but the network has `compat`.
+        """
+        scaling = self._scaling(image)
+        features = self.features(network_pixels(image, scaling, self.settings.compat))
+        rois = self._proposals(features, scaling, training=False)
+        logits, deltas = self.box_head(crop_rois(features.conv_4x, rois, self.settings.compat))
+        counts = [len(boxes) for boxes in rois]
+        regions = [
+            surest_regions(boxes / scaling.factor, of_logits, of_deltas, scaling.picture_hw, self.settings)
+            for boxes, of_logits, of_deltas in zip(
+                rois, logits.split(counts), deltas.split(counts), strict=True
+            )
+        ]
+        masks = self._masks(features, [boxes * scaling.factor for boxes, _, _ in regions])
+        return [
+            Findings(boxes, scores, labels, mask, self._map(mask, boxes, scores, scaling.picture_hw))
+            for (boxes, scores, labels), mask in zip(regions, masks, strict=True)
+        ]
+
+    def losses(self, image: torch.Tensor, truths: Sequence[Truth]) -> Losses:
+        """The losses of a batch; which anchors and RoIs count is drawn at random.
+
+        Args:
+            image: (B, 3, H, W).
+            truths: What is manipulated in each of the B pictures.
+
+        Raises:
+            ShapeError: The image is not (B, 3, H, W), or there is not one truth of its size for each picture.
+            ConfigError: There are several pictures, but the network has `compat`; or a label is none of its classes.
+        """
+        scaling = self._scaling(image)
+        self._check_truths(truths, scaling, len(image))
+        true_boxes = [self._network_boxes(truth, scaling) for truth in truths]
+        features = self.features(network_pixels(image, scaling, self.settings.compat))
+        rpn_class, rpn_box = self._rpn_losses(features, true_boxes, scaling)
+        sampled = self._sample(features, truths, true_boxes, scaling)
+        crops = crop_rois(features.conv_4x, [of_picture.rois for of_picture in sampled], self.settings.compat)
+        logits, deltas = self.box_head(crops)
+        roi_class, roi_box = roi_losses(
+            logits,
+            deltas,
+            torch.cat([of_picture.labels for of_picture in sampled]),
+            torch.cat([of_picture.deltas for of_picture in sampled]),
+        )
+        mask = self._mask_loss(features, truths, sampled, logits, deltas, scaling)
+        return Losses(rpn_class, rpn_box, roi_class, roi_box, mask)
+
+    def _scaling(self, image: torch.Tensor) -> Scaling:
+        if image.ndim != 4 or image.shape[1] != 3 or not image.numel():
+            raise ShapeError(f"expected a batch of RGB pictures (B, 3, H, W), got {tuple(image.shape)}")
+        if self.settings.compat and len(image) > 1:
+            raise ConfigError(
+                f"got {len(image)} pictures in one batch; with compat masks depend on the rest of the batch, "
+                "so pass one picture at a time"
+            )
+        return scaling_for((image.shape[2], image.shape[3]), self.settings)
+
+    def _check_truths(self, truths: Sequence[Truth], scaling: Scaling, batch: int) -> None:
+        if len(truths) != batch:
+            raise ShapeError(f"got {batch} pictures but {len(truths)} truths; pass one for each")
+        for truth in truths:
+            if truth.gt_mask is not None and truth.gt_mask.shape != scaling.picture_hw:
+                raise ShapeError(
+                    f"gt_mask is {tuple(truth.gt_mask.shape)} but its picture is {scaling.picture_hw}; "
+                    "pair it with the picture it was drawn for"
+                )
+            wrong = truth.labels[(truth.labels < 1) | (truth.labels >= len(self.settings.classes))]
+            if len(wrong):
+                raise ConfigError(
+                    f"label {int(wrong[0])} is no technique of {self.settings.classes}; "
+                    f"give 1 to {len(self.settings.classes) - 1}"
+                )
+
+    def _network_boxes(self, truth: Truth, scaling: Scaling) -> torch.Tensor:
+        end = truth.boxes_xyxy.new_tensor([0, 0, self.settings.pixel_end, self.settings.pixel_end])
+        return (truth.boxes_xyxy - end) * scaling.factor
+
+    def _proposals(self, features: Features, scaling: Scaling, training: bool) -> list[torch.Tensor]:
+        return [
+            propose(logits, deltas, features.anchors, scaling.network_hw, self.settings, training)
+            for logits, deltas in zip(features.logits, features.deltas, strict=True)
+        ]
+
+    def _rpn_losses(
+        self, features: Features, true_boxes: Sequence[torch.Tensor], scaling: Scaling
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        anchors, pixel_end = features.anchors, self.settings.pixel_end
+        # On crops of 256 px few large anchors lie inside, and regions that touch the border would have none.
+        usable = torch.ones(len(anchors), dtype=torch.bool, device=anchors.device)
+        if self.settings.compat:
+            usable = inside_picture(anchors, scaling.network_hw, pixel_end)
+        pairs = []
+        for logits, deltas, boxes in zip(features.logits, features.deltas, true_boxes, strict=True):
+            targets = label_anchors(anchors, boxes, usable, pixel_end)
+            labels = sample_anchors(targets.labels, self.settings.rpn_batch)
+            pairs.append(torch.stack(rpn_losses(logits, deltas, labels, targets.deltas)))
+        rpn_class, rpn_box = torch.stack(pairs).mean(dim=0).unbind()
+        return rpn_class, rpn_box
+
+    def _sample(
+        self,
+        features: Features,
+        truths: Sequence[Truth],
+        true_boxes: Sequence[torch.Tensor],
+        scaling: Scaling,
+    ) -> list[RoITargets]:
+        proposals = self._proposals(features, scaling, training=True)
+        if not self.settings.compat:
+            # Before the RPN has learned, nothing that it proposes is on a manipulated region.
+            proposals = [torch.cat(pair) for pair in zip(proposals, true_boxes, strict=True)]
+        count, pixel_end = self.settings.roi_batch, self.settings.pixel_end
+        return [
+            sample_rois(boxes, of_truth, truth.labels, count, pixel_end)
+            for boxes, of_truth, truth in zip(proposals, true_boxes, truths, strict=True)
+        ]
+
+    def _mask_rois(
+        self, sampled: RoITargets, logits: torch.Tensor, deltas: torch.Tensor, scaling: Scaling
+    ) -> torch.Tensor:
+        """(M, 4), what the mask head learns from in one picture.
+
+        Differs: the released code takes the surest regions, right or wrong, as `compat` does; here foreground RoIs,
+            which are near a true box from the start.
+        """
+        if not self.settings.compat:
+            return sampled.rois[sampled.labels > 0][: self.settings.mask_rois_training]
+        picture_rois = sampled.rois / scaling.factor
+        boxes, _, _ = surest_regions(
+            picture_rois, logits, deltas, scaling.picture_hw, self.settings, training=True
+        )
+        return boxes * scaling.factor
+
+    def _mask_loss(
+        self,
+        features: Features,
+        truths: Sequence[Truth],
+        sampled: Sequence[RoITargets],
+        logits: torch.Tensor,
+        deltas: torch.Tensor,
+        scaling: Scaling,
+    ) -> torch.Tensor:
+        counts = [len(of_picture.rois) for of_picture in sampled]
+        rois, targets = [], []
+        for truth, of_picture, of_logits, of_deltas in zip(
+            truths, sampled, logits.split(counts), deltas.split(counts), strict=True
+        ):
+            if truth.gt_mask is None:
+                rois.append(of_picture.rois[:0])
+                continue
+            rois.append(self._mask_rois(of_picture, of_logits, of_deltas, scaling))
+            mask = network_mask(truth.gt_mask, scaling)
+            targets.append(mask_targets(mask, rois[-1], self.settings.compat))
+        if self.mask_stage is None or not any(len(boxes) for boxes in rois):
+            return logits.new_zeros(())
+        mask_logits = self._mask_logits(self.mask_stage, features, rois)
+        return mask_loss(mask_logits, torch.cat(targets), self.settings.compat)
+
+    def _mask_logits(
+        self, mask_stage: MaskStage, features: Features, rois: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        fused = mask_stage.fusion(features.conv_3x, features.attended)
+        return mask_stage.head(crop_rois(fused, rois, self.settings.compat))
+
+    def _masks(self, features: Features, rois: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """For each picture the masks (M, 14, 14) of its RoIs, in [0, 1]."""
+        counts = [len(boxes) for boxes in rois]
+        if self.mask_stage is None:
+            return [
+                boxes.new_ones(count, MASK_SIZE, MASK_SIZE) for boxes, count in zip(rois, counts, strict=True)
+            ]
+        return list(self._mask_logits(self.mask_stage, features, rois).softmax(dim=1)[:, 1].split(counts))
+
+    def _map(
+        self, masks: torch.Tensor, boxes: torch.Tensor, scores: torch.Tensor, size_hw: tuple[int, int]
+    ) -> torch.Tensor:
+        """Masks as they are, in boxes of whole pixels, with `compat`; else weighted by their boxes' scores.
+
+        Unweighted, an authentic picture's map would be as bright as a forged one's.
+        """
+        if self.settings.compat:
+            return paste_masks(masks, boxes.trunc(), size_hw)
+        return paste_masks(masks * scores[:, None, None], boxes, size_hw)
