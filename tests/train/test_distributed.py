@@ -14,21 +14,29 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import numpy as np, torch
+from doctored.core.forgery import Source
 from doctored.models.mantranet.settings import ManTraNetSettings
 from doctored.train.imc import ImcTask
 from doctored.train.loop import train
-from doctored.train.settings import ImcSettings
+from doctored.train.mantranet import MantranetTask
+from doctored.train.settings import ImcSettings, MantranetSettings
 
-folder, devices = Path(sys.argv[1]), int(sys.argv[2])
+stage, folder, devices = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 torch.set_num_threads(1)
 rng = np.random.default_rng(0)
-photographs = [rng.integers(0, 256, (64, 64, 3)).astype(np.uint8) for _ in range(3)]
+photographs = [rng.integers(0, 256, (200, 200, 3)).astype(np.uint8) for _ in range(3)]
 shape = ManTraNetSettings(13, (4, 4, 4, 4, 4), 8, False, 4, (7, 15, 31), 2)
-settings = ImcSettings(
-    steps=3, batch_size=4 // devices, crop_px=32, work_px=40, regions=4, held_out_crops=2, warmup_steps=0,
+common = dict(
+    steps=3, batch_size=4 // devices, held_out_crops=2, warmup_steps=0,
     learning_rate=1e-3, log_steps=1, workers=0, clip_norm=1e-3, ema_decay=0.0,
 )
-task = ImcTask(settings, photographs[:2], photographs[2:], None, {}, shape)
+if stage == "imc":
+    settings = ImcSettings(crop_px=32, work_px=40, regions=4, **common)
+    task = ImcTask(settings, photographs[:2], photographs[2:], None, {}, shape)
+else:
+    sources = [Source(str(number), "", pixels) for number, pixels in enumerate(photographs)]
+    settings = MantranetSettings(crop_px=64, extractor="full", **common)
+    task = MantranetTask(settings, sources, sources, None, {}, shape)
 if devices == 2:
     torch.manual_seed(1)  # what a process draws apart from its task must not matter
 train(task, settings, folder, accelerator="cpu", devices=devices)
@@ -45,21 +53,21 @@ def weights(run):
     return load_file(run / "checkpoints" / "step-000000003" / "weights.safetensors")
 
 
-def alone(folder, monkeypatch):
+def alone(stage, folder, monkeypatch):
     run = folder / "alone"
-    monkeypatch.setattr(sys, "argv", ["program.py", str(run), "1"])
+    monkeypatch.setattr(sys, "argv", ["program.py", stage, str(run), "1"])
     runpy.run_path(program(folder))
     return weights(run)
 
 
-def together(folder):
+def together(stage, folder):
     run = folder / "together"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     done = subprocess.run(
-        [sys.executable, program(folder), str(run), "2"],
+        [sys.executable, program(folder), stage, str(run), "2"],
         capture_output=True,
         text=True,
         check=False,
@@ -73,8 +81,9 @@ def together(folder):
 @pytest.mark.skipif(
     sys.platform != "linux", reason="gloo over the loopback device is only sure to work on Linux"
 )
-def test_two_processes_learn_what_one_does_from_the_joint_batch(tmp_path, monkeypatch):
-    one, two = alone(tmp_path, monkeypatch), together(tmp_path)
+@pytest.mark.parametrize("stage", ["imc", "mantranet"])
+def test_two_processes_learn_what_one_does_from_the_joint_batch(stage, tmp_path, monkeypatch):
+    one, two = alone(stage, tmp_path, monkeypatch), together(stage, tmp_path)
     assert one.keys() == two.keys()
     for name in one:
         torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-5)

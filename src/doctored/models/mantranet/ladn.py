@@ -6,6 +6,7 @@ from torch import nn
 from doctored.layers.box_mean import box_mean
 from doctored.layers.constrained_conv import UnitNormConv2d
 from doctored.layers.convlstm import ConvLSTM2d
+from doctored.layers.joint_batch_norm import JointBatchNorm2d
 from doctored.models.mantranet.settings import ManTraNetSettings
 
 _SIGMA_FLOOR = 1e-6
@@ -30,7 +31,7 @@ class LADN(nn.Module):
         self.window_sizes = settings.window_sizes
         self.adaptation = UnitNormConv2d(settings.feature_channels, channels)
         # Keras counts momentum the other way round: its 0.99 is torch's 0.01.
-        self.bnorm = nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01, affine=False)
+        self.bnorm = JointBatchNorm2d(channels, eps=1e-3, momentum=0.01)
         self.raw_min_std = nn.Parameter(torch.full((1, channels, 1, 1), 1e-5))
         self.clstm = ConvLSTM2d(channels, settings.hidden_channels, kernel_size=7)
         self.pred = nn.Conv2d(settings.hidden_channels, 1, 7, padding=3)
