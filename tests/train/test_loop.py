@@ -161,6 +161,16 @@ def test_the_run_describes_itself(imc_task, tmp_path):
     assert model["settings"]["feature_channels"] == 8
 
 
+def test_a_refused_resume_leaves_the_description_as_it_was(imc_task, tmp_path):
+    train(*imc_task(steps=1), tmp_path / "run", accelerator="cpu")
+    names = ("run.json", "model.json")
+    before = [(tmp_path / "run" / name).read_bytes() for name in names]
+    (tmp_path / "run" / "checkpoints" / "step-000000001" / "ema.safetensors").write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match="does not fit this run or is damaged"):
+        train(*imc_task(steps=2), tmp_path / "run", resume=True, accelerator="cpu")
+    assert [(tmp_path / "run" / name).read_bytes() for name in names] == before
+
+
 def test_only_the_two_newest_checkpoints_are_kept(imc_task, tmp_path):
     task, settings = imc_task(steps=4, checkpoint_minutes=1e-9)
     train(task, settings, tmp_path / "run", accelerator="cpu")

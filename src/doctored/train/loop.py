@@ -161,6 +161,8 @@ def train(
         _check_processes(progress.get("processes", 1), fabric.world_size)
         if task.curriculum is not None and progress.get("curriculum") is not None:
             task.curriculum.restore(progress["curriculum"])
+    if fabric.is_global_zero:
+        _describe_run(task, settings, run)
 
     step = progress["step"]
     started = time.monotonic() - progress["seconds"]
@@ -304,8 +306,12 @@ def _open_run(task: Task, settings: LoopSettings, run: Path, resume: bool) -> No
             f"{run} already holds something; continue it with --resume, or give another --output"
         )
     run.mkdir(parents=True, exist_ok=True)
+
+
+def _describe_run(task: Task, settings: LoopSettings, run: Path) -> None:
+    """Write what is trained on what; only once nothing can be refused any more, since it replaces what is there."""
     write_json(
-        description,
+        run / "run.json",
         {
             "task": task.name,
             "version": doctored.__version__,
