@@ -70,7 +70,7 @@ def test_both_stages_and_a_compact_copy_from_the_command_line(photos, tmp_path):
         (["--set", "balance=labels"], "classes, types, families"),
         (["--devices", "0"], "--devices"),
         (["--start", "nowhere"], "nowhere"),
-        (["--network", "tiny"], "choose mantranet or mantranet-small"),
+        (["--network", "tiny"], "choose mantranet, mantranet-small, constrained-rcnn,"),
         (["--split", "nowhere.csv"], "nowhere.csv"),
     ],
 )
@@ -131,6 +131,23 @@ def test_a_smaller_network_keeps_its_shape_from_stage_to_stage(photos, tmp_path)
     made = doctored(*stage_two, "--output", tmp_path / "mantranet")
     assert made.exit_code == 0, made.output
     assert load_run(tmp_path / "mantranet").imtfe.b5c2.weight.shape == (128, 128, 3, 3)
+
+
+def test_the_backbone_of_constrained_rcnn_is_trained_too(photos, tmp_path):
+    imc = ["train", "imc", photos, *SMALL, "--set", "crop_px=32", "--set", "work_px=48"]
+    made = doctored(*imc, "--output", tmp_path / "run", "--network", "constrained-rcnn-small")
+    assert made.exit_code == 0, made.output
+    further = doctored(*imc, "--output", tmp_path / "run", "--resume", "--steps", "2")
+    assert further.exit_code == 0, further.output
+    assert "step 2/2" in further.stderr
+    start = [*imc, "--start", tmp_path / "run", "--output", tmp_path / "other"]
+    other = doctored(*start, "--network", "constrained-rcnn-resnet50")
+    assert other.exit_code == 2
+    assert "leave --network out" in other.stderr
+    wrong = ["train", "mantranet", photos, *SMALL, "--set", "crop_px=64"]
+    unfit = doctored(*wrong, "--start", tmp_path / "run", "--output", tmp_path / "other")
+    assert unfit.exit_code == 2
+    assert "holds another network than mantranet or mantranet-small" in unfit.stderr
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,9 @@
-"""`doctored train`: both stages of ManTra-Net from any folder of photographs, and fine-tuning."""
+"""`doctored train`: the stages of both networks from any folder of photographs, and fine-tuning."""
 
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
     from doctored.data.photograph_pool import PhotographPool
     from doctored.data.photographs import Photograph, Skipped
+    from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
     from doctored.models.mantranet.settings import ManTraNetSettings
     from doctored.train.loop import Progress, Task
     from doctored.train.settings import FinetuneSettings, ImcSettings, LoopSettings, MantranetSettings
 
+    N = TypeVar("N", bound=ManTraNetSettings | ConstrainedRCNNSettings)
     S = TypeVar("S", ImcSettings, MantranetSettings, FinetuneSettings)
 
 _BOOLEANS = {"true": True, "false": False}
@@ -43,8 +45,8 @@ Network = Annotated[
     str | None,
     typer.Option(
         "--network",
-        help="Shape: 'mantranet' as published, or 'mantranet-small' with half its channels.",
-        show_default="that of --start, else mantranet",
+        help="Shape of the network; a name that does not exist lists them.",
+        show_default="that of --start, else as published",
     ),
 ]
 Split = Annotated[
@@ -76,7 +78,7 @@ Settings = Annotated[
 ]
 
 
-@train_app.command(short_help="Stage one: tell 385 manipulations apart.")
+@train_app.command(short_help="First: tell 385 manipulations apart.")
 def imc(
     photos: Photos,
     output: Output,
@@ -92,17 +94,23 @@ def imc(
     nodes: Nodes = 1,
     settings: Settings = None,
 ) -> None:
-    """Stage one: teach the trace extractor to tell 385 manipulations apart.
+    """Teach the first layers of a network to tell 385 manipulations apart.
+
+    That is stage one of ManTra-Net, and pre-training for the backbone of Constrained R-CNN.
 
     \b
         doctored train imc photos --output runs/imc --preset cpu
         doctored train imc photos --output runs/imc --preset cpu --resume
+        doctored train imc photos --network constrained-rcnn-small --output runs/imc-rcnn --preset cpu
     """
+    from doctored.models.constrained_rcnn import settings as constrained_rcnn
+    from doctored.models.mantranet import settings as mantranet
     from doctored.train.imc import ImcTask
-    from doctored.train.settings import ImcSettings
+    from doctored.train.settings import ImcSettings, RcnnImcSettings
 
-    chosen = _settings(ImcSettings, preset, steps, seed, settings)
-    shape = _shape(network, output if resume else start)
+    shape = _shape(network, output if resume else start, mantranet.NETWORKS | constrained_rcnn.NETWORKS)
+    of_mantranet = isinstance(shape, mantranet.ManTraNetSettings)
+    chosen = _settings(ImcSettings if of_mantranet else RcnnImcSettings, preset, steps, seed, settings)
     weights = _start_weights(start)
     learn, held_out, source = _photographs(photos, split, min_side_px=chosen.work_px)
     task = ImcTask(chosen, learn, held_out, weights, source | {"start": _name(start)}, shape)
@@ -145,6 +153,7 @@ def mantranet(
         doctored train mantranet photos --output runs/mantranet --preset cpu --resume
     """
     from doctored.data.removals import prepared_removals
+    from doctored.models.mantranet.settings import NETWORKS
     from doctored.synth.histories import smallest_side_px
     from doctored.train.mantranet import MantranetTask
     from doctored.train.settings import MantranetSettings
@@ -152,7 +161,7 @@ def mantranet(
     chosen = _settings(MantranetSettings, preset, steps, seed, settings)
     if kind:
         chosen = dataclasses.replace(chosen, kinds=tuple(kind))
-    shape = _shape(network, output if resume else start)
+    shape = _shape(network, output if resume else start, NETWORKS)
     weights = _start_weights(start)
     folder = pool or output.with_name(f"{output.name}.pool")
     learn, held_out, source = _pools(photos, split, folder, annotations, smallest_side_px(chosen.crop_px))
@@ -196,13 +205,14 @@ def finetune(
         doctored train finetune mine --start runs/mantranet --output runs/mine --preset cpu
         doctored train finetune mine --output runs/mine --preset cpu --resume
     """
+    from doctored.models.mantranet.settings import NETWORKS
     from doctored.train.finetune import FinetuneTask, usable_examples
     from doctored.train.settings import FinetuneSettings
 
     if start is None and not resume:
         raise ConfigError("fine-tuning needs --start with a run of 'doctored train mantranet'")
     chosen = _settings(FinetuneSettings, preset, steps, seed, settings)
-    shape = _shape(None, output if resume else start)
+    shape = _shape(None, output if resume else start, NETWORKS)
     weights = _start_weights(start)
     learn, held_out, skipped = usable_examples(data, chosen.crop_px)
     _list_skipped(skipped)
@@ -238,19 +248,39 @@ def _settings(
     return dataclasses.replace(chosen, **changes)
 
 
-def _shape(network: str | None, run: Path | None) -> "ManTraNetSettings":
-    """Shape of the network: the one that is named, and the one of the run that is gone on from; they must agree."""
-    from doctored.models.mantranet.settings import NETWORKS
+def _shape(network: str | None, run: Path | None, networks: "dict[str, N]") -> "N":
+    """Shape of the network: the one that is named, and the one of the run that is gone on from; they must agree.
+
+    Args:
+        network: One of `networks`, or None for that of the run, or else for the first one.
+        run: Its folder, if there is one.
+        networks: What the command can train.
+    """
     from doctored.predict.weights import RUN_FILE, run_settings
 
-    if network is not None and network not in NETWORKS:
-        raise ConfigError(f"--network is {network!r}; choose {' or '.join(NETWORKS)}")
+    if network is not None and network not in networks:
+        raise ConfigError(f"--network is {network!r}; choose {', '.join(networks)}")
     if run is None or not (run / RUN_FILE).is_file():
-        return NETWORKS[network or "mantranet"]
+        return networks[network or next(iter(networks))]
     shape = run_settings(run)
-    if network is not None and shape != NETWORKS[network]:
+    if type(shape) not in {type(known) for known in networks.values()}:
+        raise ConfigError(
+            f"{run} holds another network than {' or '.join(networks)}; give a run of one of these"
+        )
+    if network is not None and _layers(shape) != _layers(networks[network]):
         raise ConfigError(f"{run} holds a network of another shape than {network}; leave --network out")
-    return shape
+    return cast("N", shape)
+
+
+def _layers(
+    shape: "ManTraNetSettings | ConstrainedRCNNSettings",
+) -> "ManTraNetSettings | ConstrainedRCNNSettings":
+    """A shape without what may change from stage to stage."""
+    from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
+
+    if not isinstance(shape, ConstrainedRCNNSettings):
+        return shape
+    return dataclasses.replace(shape, classes=ConstrainedRCNNSettings().classes, mask_stage=True)
 
 
 def _roles(folder: Path, split: Path | None) -> tuple[list["Photograph"], list["Photograph"], dict[str, Any]]:

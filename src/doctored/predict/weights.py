@@ -6,16 +6,19 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from doctored.core.errors import ConfigError, MissingExtraError, ModelError
 from doctored.models.catalog import CATALOG
+from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 from doctored.models.mantranet.settings import ManTraNetSettings
 
 if TYPE_CHECKING:
     from doctored.models.mantranet.mantranet import ManTraNet
 
 MANIFEST_FILE = "manifest.json"
+S = TypeVar("S", ManTraNetSettings, ConstrainedRCNNSettings)
+
 RUN_FILE = "model.json"
 RUN_WEIGHTS_FILE = "weights.safetensors"
 MANIFEST_FORMAT = 1
@@ -75,7 +78,7 @@ def read_exported(folder: Path) -> ExportedModel:
         return ExportedModel(
             folder=folder,
             name=manifest["model"],
-            settings=_settings(path, manifest["settings"]),
+            settings=_settings(path, manifest["settings"], ManTraNetSettings),
             temperature=float(manifest["temperature"]),
             precisions=tuple(manifest["precisions"]),
             int8_passed=bool(manifest["int8_passed"]),
@@ -107,7 +110,9 @@ def load_run(folder: Path) -> ManTraNet:
     model = description.get("model")
     if model != "mantranet":
         raise ModelError(f"{path} describes {model!r}, which makes no localization map; give a mantranet run")
-    network: ManTraNet = CATALOG[model].build(asdict(_settings(path, description.get("settings"))))
+    network: ManTraNet = CATALOG[model].build(
+        asdict(_settings(path, description.get("settings"), ManTraNetSettings))
+    )
     weights = folder / RUN_WEIGHTS_FILE
     if not weights.is_file():
         raise ModelError(f"{weights} is missing; a run writes it with its first checkpoint")
@@ -130,19 +135,20 @@ def load_run(folder: Path) -> ManTraNet:
     return network.eval()
 
 
-def run_settings(folder: Path) -> ManTraNetSettings:
-    """Shape of the network that a training run trains, in either stage.
+def run_settings(folder: Path) -> ManTraNetSettings | ConstrainedRCNNSettings:
+    """Shape of the network that a training run trains, in any stage.
 
     Raises:
         ModelError: The description is missing or damaged, or of another network.
     """
     path = folder / RUN_FILE
     description = _parse_json(path, _read_bytes(path))
-    if description.get("model") not in ("mantranet", "mantranet-imc"):
-        raise ModelError(
-            f"{path} describes {description.get('model')!r}; give a run of train imc or train mantranet"
-        )
-    return _settings(path, description.get("settings"))
+    model, values = description.get("model"), description.get("settings")
+    if model in ("mantranet", "mantranet-imc"):
+        return _settings(path, values, ManTraNetSettings)
+    if model in ("constrained-rcnn", "constrained-rcnn-imc"):
+        return _settings(path, values, ConstrainedRCNNSettings)
+    raise ModelError(f"{path} describes {model!r}; give a run of doctored train")
 
 
 def run_sha256(folder: Path) -> str:
@@ -173,14 +179,14 @@ def _parse_json(path: Path, content: bytes) -> dict[str, Any]:
     return parsed
 
 
-def _settings(path: Path, values: Any) -> ManTraNetSettings:
-    known = {field.name for field in fields(ManTraNetSettings)}
+def _settings(path: Path, values: Any, kind: type[S]) -> S:
+    known = {field.name for field in fields(kind)}
     if not isinstance(values, dict) or set(values) != known:
         raise ModelError(f"{path} needs settings with exactly {', '.join(sorted(known))}")
     lists: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
     try:
-        return ManTraNetSettings(**lists)
+        return kind(**lists)
     except (ConfigError, TypeError, ValueError) as error:
         raise ModelError(f"{path} has impossible settings ({error})") from error

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from doctored.core.imc_classes import IMC_CLASSES, ImcClass, families_of, level_group_names, level_groups
-from doctored.models.mantranet.imc_head import level_log_probabilities
+from doctored.models.imc_head import level_log_probabilities
 
 _NAMES = {
     7: "family_accuracy",

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self, get_args
 
 from doctored.core.errors import ConfigError
 from doctored.core.forgery import TECHNIQUES
+from doctored.models.constrained_rcnn.settings import FEATURE_STRIDE
 from doctored.synth.imc385 import Balance
 
 
@@ -136,6 +137,36 @@ class ImcSettings(LoopSettings):
             weight_decay=1e-4,
             precision="bf16",
             workers=1,
+        )
+
+
+@dataclass(frozen=True)
+class RcnnImcSettings(ImcSettings):
+    """Image manipulation classification with the shared layers of Constrained R-CNN.
+
+    One cell of their features is 16 px, so a crop is a multiple of it.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.crop_px % FEATURE_STRIDE:
+            raise ConfigError(
+                f"crop_px is {self.crop_px}; for Constrained R-CNN it needs to be a multiple of {FEATURE_STRIDE}"
+            )
+
+    @classmethod
+    def cpu(cls) -> Self:
+        """Tuned for a few CPU cores: a hundred small crops a second and core, a label each."""
+        return cls(
+            batch_size=16,
+            crop_px=64,
+            work_px=96,
+            learning_rate=1e-3,
+            warmup_steps=200,
+            weight_decay=1e-4,
+            precision="bf16",
+            workers=1,
+            held_out_crops=512,
         )
 
 

@@ -4,12 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from torch import nn
 
 from doctored.core.errors import ConfigError, ShapeError
-from doctored.layers.constrained_conv import ConstrainedConv2d
-from doctored.layers.padding import symmetric_pad
 from doctored.models.constrained_rcnn.anchors import cell_anchors, grid_anchors, inside_picture
 from doctored.models.constrained_rcnn.box_head import BoxHead
 from doctored.models.constrained_rcnn.findings import Findings, Truth
@@ -18,11 +14,11 @@ from doctored.models.constrained_rcnn.losses import Losses, mask_loss, roi_losse
 from doctored.models.constrained_rcnn.mask_stage import MaskStage
 from doctored.models.constrained_rcnn.pixels import Scaling, network_mask, network_pixels, scaling_for
 from doctored.models.constrained_rcnn.proposals import propose
-from doctored.models.constrained_rcnn.resnet import SlimResNet
 from doctored.models.constrained_rcnn.roi import MASK_SIZE, crop_rois, mask_targets, paste_masks
 from doctored.models.constrained_rcnn.rpn import AttentionRPN
 from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 from doctored.models.constrained_rcnn.targets import RoITargets, label_anchors, sample_anchors, sample_rois
+from doctored.models.constrained_rcnn.trunk import Trunk
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +40,7 @@ class Features:
     anchors: torch.Tensor
 
 
-class ConstrainedRCNN(nn.Module):
+class ConstrainedRCNN(Trunk):
     """Coarse boxes and techniques first (stage 1), then a mask in each of the surest boxes (stage 2).
 
     Shapes:
@@ -57,22 +53,12 @@ class ConstrainedRCNN(nn.Module):
     cell_anchors: torch.Tensor
 
     def __init__(self, settings: ConstrainedRCNNSettings | None = None) -> None:
-        super().__init__()
-        self.settings = settings or ConstrainedRCNNSettings()
-        self.constrained_conv = ConstrainedConv2d(3, 3, kernel_size=5)
-        self.constrained_conv.raw_kernel.requires_grad_(not self.settings.freeze_constrained)
-        self.backbone = SlimResNet(self.settings)
+        super().__init__(settings or ConstrainedRCNNSettings())
         self.rpn = AttentionRPN(self.settings)
         self.box_head = BoxHead(self.settings)
         self.mask_stage = MaskStage(self.settings) if self.settings.mask_stage else None
         anchors = cell_anchors(self.settings.anchor_scales, self.settings.pixel_end)
         self.register_buffer("cell_anchors", anchors, persistent=False)
-
-    def residual(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(B, 3, h, w) prediction errors of `network_pixels`, in float32 under autocast too."""
-        with torch.autocast(pixels.device.type, enabled=False):
-            padded = F.pad(pixels, (2, 2, 2, 2)) if self.settings.compat else symmetric_pad(pixels, 2)
-            return self.constrained_conv(padded)
 
     def features(self, pixels: torch.Tensor) -> Features:
         """Everything up to the heads, from `network_pixels`."""

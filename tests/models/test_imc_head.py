@@ -4,8 +4,14 @@ import torch
 from numpy.typing import NDArray
 
 from doctored.core.imc_classes import IMC_CLASSES, IMC_LEVELS, extended_classes, level_groups
-from doctored.models.mantranet.imc_head import IMCHead, imc_loss, level_log_probabilities, pool_regions
-from models.mantranet.toys import TOY_SETTINGS
+from doctored.models.imc_head import (
+    UNIT_FEATURE_SCALE,
+    IMCHead,
+    cell_regions,
+    imc_loss,
+    level_log_probabilities,
+    pool_regions,
+)
 
 
 def _logits(samples: int, spread: float = 3.0, seed: int = 0) -> torch.Tensor:
@@ -120,8 +126,8 @@ def test_pooled_features_equal_loop_means():
 
 def test_logits_of_the_mean_feature_equal_the_mean_of_logits_per_pixel():
     torch.manual_seed(0)
-    head = IMCHead(TOY_SETTINGS)
-    features = torch.nn.functional.normalize(torch.randn(1, TOY_SETTINGS.feature_channels, 7, 9), dim=1)
+    head = IMCHead(8)
+    features = torch.nn.functional.normalize(torch.randn(1, 8, 7, 9), dim=1)
     pooled = head(pool_regions(features, torch.zeros(1, 7, 9, dtype=torch.long), region_count=1))
     per_pixel = head(features.flatten(2).squeeze(0).T)
     assert pooled.shape == (1, 385)
@@ -130,8 +136,8 @@ def test_logits_of_the_mean_feature_equal_the_mean_of_logits_per_pixel():
 
 def test_pooling_and_head_stay_float32_under_autocast():
     torch.manual_seed(0)
-    head = IMCHead(TOY_SETTINGS)
-    features = torch.nn.functional.normalize(torch.randn(2, TOY_SETTINGS.feature_channels, 5, 6), dim=1)
+    head = IMCHead(8)
+    features = torch.nn.functional.normalize(torch.randn(2, 8, 5, 6), dim=1)
     regions = torch.arange(2).repeat(2, 5, 3)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         pooled = pool_regions(features, regions, region_count=2)
@@ -153,4 +159,21 @@ def test_added_classes_widen_every_level_and_share_the_probability_of_their_fami
     assert levels[25][0].exp()[[0, 25, 26]].tolist() == pytest.approx([1 / 3] * 3)
     sepia = imc_loss(logits, torch.tensor([387]), classes)
     assert sepia.item() == pytest.approx(6 * np.log(3), rel=1e-5)
-    assert IMCHead(TOY_SETTINGS, len(classes)).linear.out_features == 388
+    assert IMCHead(8, len(classes)).linear.out_features == 388
+
+
+def test_unit_features_can_make_a_sharp_softmax():
+    head = IMCHead(4, 3, UNIT_FEATURE_SCALE)
+    feature = torch.tensor([[0.0, 0.6, 0.8, 0.0]])
+    expected = head.linear(16 * feature)
+    torch.testing.assert_close(head(feature), expected)
+
+
+def test_a_cell_belongs_to_the_region_that_all_its_pixels_are_in():
+    regions = torch.zeros(1, 4, 6, dtype=torch.long)
+    regions[0, :, 4:] = 1
+    regions[0, 3:, :] = 2
+    assert cell_regions(regions, 2)[0].tolist() == [[0, 0, 1], [-1, -1, -1]]
+    regions[0, 2:, :2] = 2
+    assert cell_regions(regions, 2)[0].tolist() == [[0, 0, 1], [2, -1, -1]]
+    assert torch.equal(cell_regions(regions, 1), regions)

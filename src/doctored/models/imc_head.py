@@ -1,4 +1,4 @@
-"""The head that names manipulations: image manipulation classification (IMC) on the trace features."""
+"""The head that names manipulations: image manipulation classification (IMC) on the features of any network."""
 
 from collections.abc import Sequence
 
@@ -7,35 +7,52 @@ import torch.nn.functional as F
 from torch import nn
 
 from doctored.core.imc_classes import IMC_CLASSES, IMC_LEVELS, ImcClass, level_groups
-from doctored.models.mantranet.settings import ManTraNetSettings
 
-_FEATURE_SCALE = 16.0
+UNIT_FEATURE_SCALE = 16.0
+"""For features of norm 1, without which the softmax could never become sharp."""
 
 
 class IMCHead(nn.Module):
-    """One linear layer from the mean trace feature of a region to the 385 manipulation classes.
+    """One linear layer from the mean feature of a region to the 385 manipulation classes.
 
     Averaging features and averaging logits is the same for a linear layer, and the former is cheaper.
 
     Args:
-        settings: Of the network whose features come in.
+        feature_channels: Of the network whose features come in.
         classes: Number of classes: 385, and more where manipulations were added.
+        feature_scale: What the features are multiplied by.
 
     Shapes:
-        region_features: (N, feature_channels), the mean of unit features over each region.
+        region_features: (N, feature_channels), the mean of the features over each region.
         result: (N, classes) logits in canonical class order.
 
-    Differs: the release holds no such head, so its form is ours. The features have norm 1, so they are scaled
-        by 16: without it the softmax could never become sharp.
+    Differs: ManTra-Net's release holds no such head, so its form is ours.
     """
 
-    def __init__(self, settings: ManTraNetSettings, classes: int = len(IMC_CLASSES)) -> None:
+    def __init__(
+        self, feature_channels: int, classes: int = len(IMC_CLASSES), feature_scale: float = 1.0
+    ) -> None:
         super().__init__()
-        self.linear = nn.Linear(settings.feature_channels, classes)
+        self.linear = nn.Linear(feature_channels, classes)
+        self.feature_scale = feature_scale
 
     def forward(self, region_features: torch.Tensor) -> torch.Tensor:
         with torch.autocast(region_features.device.type, enabled=False):
-            return self.linear(region_features.float() * _FEATURE_SCALE)
+            return self.linear(region_features.float() * self.feature_scale)
+
+
+def cell_regions(regions: torch.Tensor, stride: int) -> torch.Tensor:
+    """The region that each cell of stride x stride pixels lies in with all its pixels, -1 where there is none.
+
+    Shapes:
+        regions: (B, H, W), int64; H and W are multiples of stride.
+        result: (B, H / stride, W / stride), int64.
+    """
+    if stride == 1:
+        return regions
+    highest = F.max_pool2d(regions.float(), stride)
+    lowest = -F.max_pool2d(-regions.float(), stride)
+    return torch.where(highest == lowest, highest, -1.0).long()
 
 
 def pool_regions(features: torch.Tensor, regions: torch.Tensor, region_count: int) -> torch.Tensor:
@@ -43,7 +60,7 @@ def pool_regions(features: torch.Tensor, regions: torch.Tensor, region_count: in
 
     Args:
         features: (B, C, H, W).
-        regions: (B, H, W), int64: 0..region_count - 1, or -1 for pixels that belong to none.
+        regions: (B, H, W), int64: 0..region_count - 1, or -1 for places that belong to none.
         region_count: R, regions per crop.
 
     Returns:
