@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from doctored.core.errors import ModelError
 from doctored.models.mantranet.mantranet import ManTraNet
 from doctored.models.mantranet.settings import ManTraNetSettings
+from doctored.predict import openvino_engine
 from doctored.predict.cpu_features import fast_arithmetic
-from doctored.predict.engine import ManTraNetEngine
+from doctored.predict.engine import ManTraNetEngine, Precision
 from doctored.predict.export import export_mantranet
 from doctored.predict.localize import localization_logits, plan_localization
 from doctored.predict.openvino_engine import OpenVINOEngine, with_mirrored_frame
@@ -89,6 +90,23 @@ def test_int8_stays_near_fp32(quantised_toy: ExportedModel):
     # A network of six to twelve channels averages rounding errors over far fewer terms than a real one.
     assert 0 < np.abs(_map(exact) - _map(lowered)).mean() < 0.03
     assert np.corrcoef(exact.ravel(), lowered.ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize(
+    ("instructions", "same_as"),
+    [({"int8"}, "fp32"), pytest.param({"int8", "bf16"}, "bf16", marks=needs_bf16)],
+)
+def test_beside_int8_anomalies_are_in_the_best_float_there_is(
+    quantised_toy: ExportedModel, monkeypatch: pytest.MonkeyPatch, instructions: set[str], same_as: Precision
+):
+    monkeypatch.setattr(openvino_engine, "fast_arithmetic", lambda: frozenset(instructions))
+    adapted = np.random.default_rng(0).normal(0, 1, (40, 50, 5)).astype(np.float32)
+    mean, std = np.zeros(5, np.float32), np.ones(5, np.float32)
+    int8, other = (
+        OpenVINOEngine(quantised_toy, p, threads=1).anomaly_logits(adapted, mean, std).copy()
+        for p in ("int8", same_as)
+    )
+    assert np.array_equal(int8, other)
 
 
 def test_float16_weights_change_next_to_nothing(exported_toy: ExportedModel, quantised_toy: ExportedModel):

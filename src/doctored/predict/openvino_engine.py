@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from doctored.core.errors import ModelError
 from doctored.predict.bfloat16 import convert_to_bfloat16
+from doctored.predict.cpu_features import fast_arithmetic
 from doctored.predict.engine import Precision
 from doctored.predict.openvino_runtime import load_openvino
 from doctored.predict.weights import ExportedModel
@@ -25,7 +26,8 @@ def model_files(precision: Precision) -> tuple[str, str]:
     """Names of the feature and the anomaly model; bfloat16 is made from the float32 files on loading.
 
     The anomaly model has no int8 form: rounded to 256 steps it gave maps of a trained network that had little to do
-    with those in float32 (correlation .6), while int8 features alone leave them as they are (.998).
+    with those in float32 (correlation .6), while int8 features alone leave them as they are (.998). In int8 it
+    computes in bfloat16 where the processor has instructions for that, else in float32.
     """
     return f"features.{'int8' if precision == 'int8' else 'fp32'}.xml", "anomalies.fp32.xml"
 
@@ -50,8 +52,12 @@ class OpenVINOEngine:
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
         feature_model, anomaly_model = (
-            _read_model(core, exported.folder / name, precision) for name in model_files(precision)
+            _read_model(core, exported.folder / name) for name in model_files(precision)
         )
+        if precision == "bf16":
+            convert_to_bfloat16(feature_model)
+        if precision == "bf16" or (precision == "int8" and "bf16" in fast_arithmetic()):
+            convert_to_bfloat16(anomaly_model)
         self._features = _Network(core, feature_model, options)
         self._anomalies = _Network(core, anomaly_model, options)
         self._raw_features = _Network(core, _raw_feature_model(feature_model), options)
@@ -101,16 +107,13 @@ def with_mirrored_frame(image_tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.pad(image_tile, (frame, frame, (0, 0)), mode="symmetric")[None]
 
 
-def _read_model(core: Any, path: Path, precision: Precision) -> Any:
+def _read_model(core: Any, path: Path) -> Any:
     try:
-        model = core.read_model(path)
+        return core.read_model(path)
     except RuntimeError as error:
         raise ModelError(
             f"OpenVINO cannot read {path}; export the model again with this version of doctored"
         ) from error
-    if precision == "bf16":
-        convert_to_bfloat16(model)
-    return model
 
 
 def _raw_feature_model(feature_model: Any) -> Any:
