@@ -8,7 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from doctored.core.errors import ModelError
-from doctored.predict.weights import ExportedModel, load_run, read_exported, run_sha256
+from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
+from doctored.predict.weights import ExportedModel, load_run, read_exported, run_settings, run_sha256
+from models.constrained_rcnn.toys import TOY_SETTINGS as TOY_RCNN
 from models.mantranet.toys import TOY_SETTINGS, as_batch, random_mantranet, random_picture
 
 
@@ -33,6 +35,38 @@ def test_a_run_comes_back_as_it_was(run: Path):
     assert not network.training
     assert torch.equal(network(image), random_mantranet()(image))
     assert run_sha256(run) == hashlib.sha256((run / "weights.safetensors").read_bytes()).hexdigest()
+
+
+@torch.no_grad()
+def test_a_run_of_the_other_network_comes_back_as_it_was(tmp_path: Path):
+    torch.manual_seed(0)
+    original = ConstrainedRCNN(TOY_RCNN).eval()
+    description = {"model": "constrained-rcnn", "settings": asdict(TOY_RCNN), "version": "0.1.0"}
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    save_file(original.state_dict(), tmp_path / "weights.safetensors")
+    network = load_run(tmp_path)
+    image = as_batch(random_picture(70, 90))
+    assert network.settings == run_settings(tmp_path) == TOY_RCNN
+    assert not network.training
+    assert torch.equal(network(image)[0].boxes_xyxy, original(image)[0].boxes_xyxy)
+
+
+@pytest.mark.parametrize("model", ["mantranet", "mantranet-imc"])
+def test_settings_are_read_of_any_stage(run: Path, model: str):
+    _edit(run / "model.json", model=model)
+    assert run_settings(run) == TOY_SETTINGS
+
+
+def test_settings_of_an_unknown_network_are_refused(run: Path):
+    _edit(run / "model.json", model="resnet")
+    with pytest.raises(ModelError, match=r"describes 'resnet'; give a run of doctored train"):
+        run_settings(run)
+
+
+def test_settings_of_the_other_network_do_not_pass(run: Path):
+    _edit(run / "model.json", model="constrained-rcnn")
+    with pytest.raises(ModelError, match="needs settings with exactly anchor_scales, "):
+        load_run(run)
 
 
 def test_a_run_without_weights_says_when_they_come(run: Path):
@@ -130,6 +164,12 @@ def test_a_missing_file_is_named(toy_copy: Path):
 def test_a_manifest_of_another_format_is_refused(toy_copy: Path):
     _edit(toy_copy / "manifest.json", format=7)
     with pytest.raises(ModelError, match="has format 7, this version reads 1; export the model again"):
+        read_exported(toy_copy)
+
+
+def test_a_manifest_of_an_unknown_network_is_refused(toy_copy: Path):
+    _edit(toy_copy / "manifest.json", model="resnet")
+    with pytest.raises(ModelError, match="describes 'resnet', this version knows mantranet and constrained"):
         read_exported(toy_copy)
 
 

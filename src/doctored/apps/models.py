@@ -108,7 +108,11 @@ def export_run(run: Path, output: Path, photos: Path | None) -> ModelFacts:
     from doctored.predict.weights import load_run
 
     network = load_run(run)
+    from doctored.models.mantranet.mantranet import ManTraNet
     from doctored.predict.export import export_mantranet
+
+    if not isinstance(network, ManTraNet):
+        raise ModelError(f"{run} holds a Constrained R-CNN, which cannot be exported yet")
 
     images = None if photos is None else _quantisation_images(photos)
     exported = export_mantranet(network, output, images, training=_training(run))

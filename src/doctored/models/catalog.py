@@ -4,6 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from doctored.core.forgery import TECHNIQUES
+from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
+from doctored.models.mantranet.settings import ManTraNetSettings
+
+NetworkSettings = ManTraNetSettings | ConstrainedRCNNSettings
+"""The shape of a network."""
+
 
 @dataclass(frozen=True)
 class CatalogEntry:
@@ -15,19 +22,26 @@ class CatalogEntry:
         techniques: The manipulations that it tells apart; empty if it only says manipulated or authentic.
         build: For a network, from its settings as a dict to the PyTorch module; for a yardstick, from an empty
             dict to the function from pixels (H, W, 3) uint8 to a localization map (H, W) float32.
+        settings: For a network, the class of its settings; None for a yardstick.
     """
 
     kind: Literal["network", "yardstick"]
     description: str
     techniques: tuple[str, ...]
     build: Callable[[Mapping[str, Any]], Any]
+    settings: type[NetworkSettings] | None = None
 
 
 def _mantranet(settings: Mapping[str, Any]) -> Any:
     from doctored.models.mantranet.mantranet import ManTraNet
-    from doctored.models.mantranet.settings import ManTraNetSettings
 
     return ManTraNet(ManTraNetSettings(**settings))
+
+
+def _constrained_rcnn(settings: Mapping[str, Any]) -> Any:
+    from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
+
+    return ConstrainedRCNN(ConstrainedRCNNSettings(**settings))
 
 
 def _centre(_: Mapping[str, Any]) -> Any:
@@ -56,7 +70,18 @@ def _noise(_: Mapping[str, Any]) -> Any:
 
 CATALOG: dict[str, CatalogEntry] = {
     "mantranet": CatalogEntry(
-        "network", "ManTra-Net: traces of 385 manipulations, and where they deviate.", (), _mantranet
+        "network",
+        "ManTra-Net: traces of 385 manipulations, and where they deviate.",
+        (),
+        _mantranet,
+        ManTraNetSettings,
+    ),
+    "constrained-rcnn": CatalogEntry(
+        "network",
+        "Constrained R-CNN: manipulated regions, each with a box, a technique and a mask.",
+        TECHNIQUES[1:],
+        _constrained_rcnn,
+        ConstrainedRCNNSettings,
     ),
     "centre": CatalogEntry("yardstick", "A blob in the middle that never looks at the picture.", (), _centre),
     "sharpness": CatalogEntry("yardstick", "How much fine detail there is.", (), _sharpness),

@@ -14,6 +14,7 @@ from doctored.core.inspection import Inspection, PictureFacts, Timing, WitnessFi
 from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
 from doctored.models.catalog import CATALOG
+from doctored.models.mantranet.settings import ManTraNetSettings
 from doctored.predict import localize
 from doctored.predict.calibration import CALIBRATION_FILE, Calibration, read_calibration
 from doctored.predict.localize import (
@@ -251,7 +252,10 @@ def load_witness(
         return witness(exported.name, exported.sha256, engine, exported.temperature)
     if (folder / RUN_FILE).is_file():
         device = torch_device(device)
-        torch_engine = TorchEngine(load_run(folder), device, torch_precision(precision, device), threads)
+        network = load_run(folder)
+        if not isinstance(network.settings, ManTraNetSettings):
+            raise ModelError(f"{folder} holds a Constrained R-CNN, which cannot look at pictures yet")
+        torch_engine = TorchEngine(network, device, torch_precision(precision, device), threads)
         return witness("mantranet", run_sha256(folder), torch_engine, 1.0)
     if entry is not None:
         raise ModelError(f"the model {name} does not come with this installation; name a folder instead")

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doctored.core.errors import ModelError
+from doctored.models.mantranet.settings import ManTraNetSettings
 from doctored.predict.bfloat16 import convert_to_bfloat16
 from doctored.predict.cpu_features import fast_arithmetic
 from doctored.predict.engine import Precision
@@ -45,6 +46,8 @@ class OpenVINOEngine:
     """
 
     def __init__(self, exported: ExportedModel, precision: Precision, threads: int | None = None) -> None:
+        if not isinstance(exported.settings, ManTraNetSettings):
+            raise ModelError(f"{exported.folder} holds {exported.name}, which cannot look at pictures yet")
         self.settings = exported.settings
         self.precision: Precision = precision
         core = load_openvino().Core()

@@ -6,27 +6,28 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from doctored.core.errors import ConfigError, MissingExtraError, ModelError
-from doctored.models.catalog import CATALOG
-from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
-from doctored.models.mantranet.settings import ManTraNetSettings
+from doctored.models.catalog import CATALOG, NetworkSettings
 
 if TYPE_CHECKING:
+    from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
     from doctored.models.mantranet.mantranet import ManTraNet
 
 MANIFEST_FILE = "manifest.json"
-S = TypeVar("S", ManTraNetSettings, ConstrainedRCNNSettings)
-
 RUN_FILE = "model.json"
 RUN_WEIGHTS_FILE = "weights.safetensors"
 MANIFEST_FORMAT = 1
+NETWORKS = {name: entry.settings for name, entry in CATALOG.items() if entry.settings is not None}
+"""What kind of settings each network of the catalogue has."""
+
+_PRETRAINING = "-imc"
 
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """A ManTra-Net that runs on OpenVINO, as its manifest describes it; the files were checked.
+    """A network that runs on OpenVINO, as its manifest describes it; the files were checked.
 
     Attributes:
         folder: Where it lies.
@@ -43,7 +44,7 @@ class ExportedModel:
 
     folder: Path
     name: str
-    settings: ManTraNetSettings
+    settings: NetworkSettings
     temperature: float
     precisions: tuple[str, ...]
     int8_passed: bool
@@ -75,10 +76,15 @@ def read_exported(folder: Path) -> ExportedModel:
                     f"{folder / name} is not the file that was exported (SHA-256 {found[:12]}..., expected "
                     f"{expected[:12]}...); get the model again"
                 )
+        if manifest["model"] not in NETWORKS:
+            raise ModelError(
+                f"{path} describes {manifest['model']!r}, this version knows {' and '.join(NETWORKS)}; "
+                "install the version that wrote it"
+            )
         return ExportedModel(
             folder=folder,
             name=manifest["model"],
-            settings=_settings(path, manifest["settings"], ManTraNetSettings),
+            settings=_settings(path, manifest["model"], manifest["settings"]),
             temperature=float(manifest["temperature"]),
             precisions=tuple(manifest["precisions"]),
             int8_passed=bool(manifest["int8_passed"]),
@@ -93,7 +99,7 @@ def read_exported(folder: Path) -> ExportedModel:
         ) from error
 
 
-def load_run(folder: Path) -> ManTraNet:
+def load_run(folder: Path) -> ManTraNet | ConstrainedRCNN:
     """The network of a training run, with the moving average of its weights, in eval mode on the CPU.
 
     Raises:
@@ -107,12 +113,13 @@ def load_run(folder: Path) -> ManTraNet:
         raise MissingExtraError(f"the training run {folder}", "train") from error
     path = folder / RUN_FILE
     description = _parse_json(path, _read_bytes(path))
-    model = description.get("model")
-    if model != "mantranet":
-        raise ModelError(f"{path} describes {model!r}, which makes no localization map; give a mantranet run")
-    network: ManTraNet = CATALOG[model].build(
-        asdict(_settings(path, description.get("settings"), ManTraNetSettings))
-    )
+    model = str(description.get("model"))
+    if model not in NETWORKS:
+        raise ModelError(
+            f"{path} describes {model!r}, which makes no localization map; give a run of {' or '.join(NETWORKS)}"
+        )
+    settings = _settings(path, model, description.get("settings"))
+    network: ManTraNet | ConstrainedRCNN = CATALOG[model].build(asdict(settings))
     weights = folder / RUN_WEIGHTS_FILE
     if not weights.is_file():
         raise ModelError(f"{weights} is missing; a run writes it with its first checkpoint")
@@ -135,7 +142,7 @@ def load_run(folder: Path) -> ManTraNet:
     return network.eval()
 
 
-def run_settings(folder: Path) -> ManTraNetSettings | ConstrainedRCNNSettings:
+def run_settings(folder: Path) -> NetworkSettings:
     """Shape of the network that a training run trains, in any stage.
 
     Raises:
@@ -143,12 +150,11 @@ def run_settings(folder: Path) -> ManTraNetSettings | ConstrainedRCNNSettings:
     """
     path = folder / RUN_FILE
     description = _parse_json(path, _read_bytes(path))
-    model, values = description.get("model"), description.get("settings")
-    if model in ("mantranet", "mantranet-imc"):
-        return _settings(path, values, ManTraNetSettings)
-    if model in ("constrained-rcnn", "constrained-rcnn-imc"):
-        return _settings(path, values, ConstrainedRCNNSettings)
-    raise ModelError(f"{path} describes {model!r}; give a run of doctored train")
+    model = str(description.get("model"))
+    network = model.removesuffix(_PRETRAINING)
+    if network not in NETWORKS:
+        raise ModelError(f"{path} describes {model!r}; give a run of doctored train")
+    return _settings(path, network, description.get("settings"))
 
 
 def run_sha256(folder: Path) -> str:
@@ -179,7 +185,8 @@ def _parse_json(path: Path, content: bytes) -> dict[str, Any]:
     return parsed
 
 
-def _settings(path: Path, values: Any, kind: type[S]) -> S:
+def _settings(path: Path, model: str, values: Any) -> NetworkSettings:
+    kind = NETWORKS[model]
     known = {field.name for field in fields(kind)}
     if not isinstance(values, dict) or set(values) != known:
         raise ModelError(f"{path} needs settings with exactly {', '.join(sorted(known))}")

@@ -51,7 +51,9 @@ def test_small_is_the_affordable_one():
         ({"cbam": "none"}, "cbam is 'none'"),
         ({"backbone_norm": "group"}, "backbone_norm is 'group'"),
         ({"anchor_scales": ()}, "anchor_scales"),
-        ({"units": (3, 4, 0, 3)}, "units"),
+        ({"units": (3, 4, 0, 3)}, "units is .* 1 or more"),
+        ({"units": (3, 4, 3)}, r"units is \(3, 4, 3\); give one number for each of the 4 blocks"),
+        ({"widths": (8, 8, 8, 8, 8)}, "widths"),
         ({"roi_batch": 0}, "roi_batch is 0"),
     ],
 )

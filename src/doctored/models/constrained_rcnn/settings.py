@@ -46,7 +46,7 @@ class ConstrainedRCNNSettings:
 
     Raises:
         ConfigError: The classes do not begin with "authentic", name one twice or are fewer than two; one side
-            limit is set without the other; or a count is below one.
+            limit is set without the other; units or widths are not four; or a count is below one.
     """
 
     classes: tuple[str, ...] = TECHNIQUES
@@ -83,6 +83,11 @@ class ConstrainedRCNNSettings:
             allowed = {"backbone_norm": ("frozen", "learned"), "cbam": ("paper", "released")}[name]
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; give one of {', '.join(allowed)}")
+        for name in ("units", "widths"):
+            if len(getattr(self, name)) != 4:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}; give one number for each of the 4 blocks"
+                )
         counts = {
             "units": min(self.units),
             "widths": min(self.widths),
