@@ -15,6 +15,7 @@ from doctored.core.picture import Picture
 
 SMALLEST_SIDE_PX = 64
 LOWEST_QUALITY = 70
+_SMALL_SIDES = 5
 _LONGEST_JPEG_SIDE_PX = 65500
 _GOLDEN_RATIO = 0.618034
 
@@ -33,24 +34,26 @@ class Variant:
 
 
 def short_sides(short_side_px: int) -> list[int]:
-    """Short sides of the smaller versions, in pixels: 64, 91, 128, 181, ... below that of the photograph itself.
+    """Short sides of the smaller versions, in pixels, below that of the photograph: 64, 91, 128, 181, 256, 512, 1024, ...
 
-    The areas double, so that all of them together are computed in less than twice the time of the largest.
+    Up to 256 the areas double, beyond they quadruple: there a version costs as much as all smaller ones together, and
+    pictures are still alike at twice and at half the side.
     """
-    steps = itertools.count()
-    sides = (round(SMALLEST_SIDE_PX * 2 ** (step / 2)) for step in steps)
-    return list(itertools.takewhile(lambda side: side < short_side_px, sides))
+    small = (round(SMALLEST_SIDE_PX * 2 ** (step / 2)) for step in range(_SMALL_SIDES))
+    large = (512 * 2**step for step in itertools.count())
+    return list(itertools.takewhile(lambda side: side < short_side_px, itertools.chain(small, large)))
 
 
 def variants(picture: Picture, seed: int = 0) -> Iterator[Variant]:
     """Versions of a photograph, apart from the file as it is.
 
-    The first is the whole picture saved as JPEG. Then for each of `short_sides` the picture is, with equal chances,
-    cut to a window of its proportions at any place, or reduced (Lanczos); these pixels are one version, stored without
-    loss, and saved as JPEG they are the next. JPEG is Pillow's, with chroma 4:2:0 or 4:4:4, equally likely, and a
-    quality of 100 - 30 u^2, rounded: from 70 to 100 the step of quantisation doubles every few points at the
-    upper end, where cameras save, and every fifteen at the lower. u starts anywhere in 0..1 and goes on in steps of the
-    golden ratio, modulo 1, so that versions of like size have unlike qualities.
+    For each of `short_sides` the picture is, with equal chances, cut to a window of its proportions at any place, or
+    reduced (Lanczos). Up to 256 px these pixels are one version, stored without loss, and saved as JPEG they are
+    the next; beyond, they are by turns saved as JPEG (512, 2048, ...) and stored without loss (1024, 4096, ...). JPEG
+    is Pillow's, with chroma 4:2:0 or 4:4:4, equally likely, and a quality of 100 - 30 u^2, rounded: from 70 to
+    100 the step of quantisation doubles every few points at the upper end, where cameras save, and every fifteen at
+    the lower. u starts anywhere in 0..1 and goes on in steps of the golden ratio, modulo 1, so that versions of like
+    size have unlike qualities.
 
     Args:
         picture: The photograph.
@@ -60,13 +63,13 @@ def variants(picture: Picture, seed: int = 0) -> Iterator[Variant]:
     rng = np.random.default_rng([seed, int(picture.sha256[:16], 16)])
     image = Image.fromarray(picture.pixels)
     u = rng.random()
-    if max(image.size) <= _LONGEST_JPEG_SIDE_PX:
-        yield _saved(image, u, rng)
-    for side in short_sides(min(image.size)):
+    for number, side in enumerate(short_sides(min(image.size))):
         smaller = _cut(image, side, rng) if rng.random() < 0.5 else _reduced(image, side)
-        yield Variant(np.asarray(smaller), None)
+        is_small, turn = number < _SMALL_SIDES, (number - _SMALL_SIDES) % 2
+        if is_small or turn == 1:
+            yield Variant(np.asarray(smaller), None)
         u = (u + _GOLDEN_RATIO) % 1
-        if max(smaller.size) <= _LONGEST_JPEG_SIDE_PX:
+        if (is_small or turn == 0) and max(smaller.size) <= _LONGEST_JPEG_SIDE_PX:
             yield _saved(smaller, u, rng)
 
 
