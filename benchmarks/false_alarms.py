@@ -1,15 +1,17 @@
 """How often does a calibrated model accuse authentic pictures of a source that it was not calibrated on?
 
     python benchmarks/false_alarms.py --model MODEL --authentic PHOTOS [PHOTOS ...] --scores SCORES.jsonl
-        [--split CSV --roles calibration test unused] [--forged FOLDER ...] [--by make] [--fpr 0.05] [--limit N]
+        [--split CSV --roles calibration test unused] [--megapixels 0.1 0.5 2 12] [--forged FOLDER ...] [--by make]
+        [--fpr 0.05] [--limit N]
 
 Every group (a source, or with --by make the make of a camera within one) is judged by a calibration on all other
 groups: the files as they are, and versions of 0.1, 0.5, 2 and 12 megapixels (reduced, JPEG quality 90, of the
-photographs that are as large). PHOTOS are read as `doctored calibrate` reads them. FOLDER holds images/ and
-perhaps authentic/, judged by a calibration on all groups. All of it is repeated for other ways to make one number of a
-map. Intervals are Clopper and Pearson's at 95 %; they count pictures as independent, which those of one source are not
-quite. Scores are kept in SCORES.jsonl, so that the same call goes on where it was stopped, and other calls on the
-same pictures cost nothing.
+photographs that are as large). Calibrated on are those photographs that `doctored calibrate --split CSV` would
+take; the others of the roles, and those that name an editor, which are a group of their own, are only judged. FOLDER
+holds images/ and perhaps authentic/, judged by a calibration on all groups. All of it is repeated for other ways
+to make one number of a map. Intervals are Clopper and Pearson's at 95 %; they count pictures as independent, which
+those of one source are not quite. Scores are kept in SCORES.jsonl, so that the same call goes on where it was stopped,
+and other calls on the same pictures cost nothing.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import io
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,7 @@ from doctored.predict.raw_score import raw_score
 MEGAPIXELS = (0.1, 0.5, 2.0, 12.0)
 TESTED_QUALITY = 90
 PRODUCT = "largest region (raw_score)"
+EDITED = ", names an editor"
 
 
 def mean_of_top(share: float) -> Callable[[NDArray[np.float32]], float]:
@@ -84,7 +87,7 @@ Version = tuple[int, int, Compression, dict[str, float]]
 
 @dataclass(frozen=True)
 class Scored:
-    """A photograph with the scores of its versions: the file as it is is the first of those to calibrate on."""
+    """A photograph with the scores of its versions; there are none to calibrate on if it is only judged."""
 
     sha256: str
     group: str
@@ -127,47 +130,73 @@ def reduced(picture: Picture, megapixels: float) -> tuple[NDArray[np.uint8], flo
         return np.asarray(image.convert("RGB")), float(TESTED_QUALITY)
 
 
-def score_photograph(picture: Picture, score_of: Callable[[NDArray[np.uint8]], dict[str, float]]) -> Any:
-    tested = {}
-    for megapixels in MEGAPIXELS:
-        if picture.pixels.size / 3 >= megapixels * 1e6:
-            pixels, quality = reduced(picture, megapixels)
-            tested[f"{megapixels:g} MP"] = (*pixels.shape[:2], quality, score_of(pixels))
-    return {"to_calibrate": list(version_scores(picture, score_of, True, 0)), "to_test": tested}
+def score_photograph(
+    picture: Picture,
+    scores: ScoreFile,
+    score_of: Callable[[NDArray[np.uint8]], dict[str, float]],
+    calibrates: bool,
+    megapixels: Sequence[float],
+) -> tuple[list[Version], dict[str, Version]]:
+    """The versions to calibrate on, and those to judge."""
+    as_it_is = scores.get(f"as it is {picture.sha256}", lambda: score_of(picture.pixels))
+
+    def known_score_of(pixels: NDArray[np.uint8]) -> dict[str, float]:
+        return as_it_is if pixels is picture.pixels else score_of(pixels)
+
+    def tested(size: float) -> Version:
+        pixels, quality = reduced(picture, size)
+        return (*pixels.shape[:2], quality, score_of(pixels))
+
+    to_calibrate = []
+    if calibrates:
+        to_calibrate = scores.get(
+            f"versions {picture.sha256}", lambda: list(version_scores(picture, known_score_of, True, 0))
+        )
+    to_test = {"as they are": (*picture.size_hw, compression_of(picture), as_it_is)}
+    for size in megapixels:
+        if picture.pixels.size / 3 >= size * 1e6:
+            to_test[f"{size:g} MP"] = scores.get(
+                f"{size:g} MP {picture.sha256}", lambda size=size: tested(size)
+            )
+    return to_calibrate, to_test
 
 
 def authentic_photographs(
     folders: Iterable[Path], split: Path | None, roles: Sequence[str]
-) -> Iterator[Photograph]:
-    role_of = None if split is None else read_split(split)
-    for folder in folders:
-        for photograph in list_photographs(folder):
-            if role_of is None or role_of.get(photograph.file) in (*roles, None):
-                yield photograph
+) -> list[tuple[Photograph, bool]]:
+    """The photographs, and whether each may be calibrated on."""
+    role_of = {} if split is None else read_split(split)
+    listed = [
+        (photograph, role_of.get(photograph.file, "calibration"))
+        for folder in folders
+        for photograph in list_photographs(folder)
+    ]
+    return [(photograph, role == "calibration") for photograph, role in listed if role in roles]
 
 
 def score_authentic(
-    photographs: Sequence[Photograph],
+    photographs: Sequence[tuple[Photograph, bool]],
     scores: ScoreFile,
     score_of: Callable[[NDArray[np.uint8]], dict[str, float]],
     by: str,
+    megapixels: Sequence[float],
 ) -> list[Scored]:
     skipped: list[Skipped] = []
     found: dict[str, Scored] = {}
-    for photograph, picture in usable_pictures(photographs, skipped, min_side_px=SMALLEST_SIDE_PX):
-        editor = editor_named_in(photograph.path.read_bytes())
-        if editor is not None:
-            skipped.append(Skipped(photograph.file, f"{photograph.file} names the editor {editor!r}"))
-            continue
-        value = scores.get(picture.sha256, lambda picture=picture: score_photograph(picture, score_of))
-        group = photograph.source if by == "source" and photograph.source else group_of(photograph)
-        found[picture.sha256] = Scored(picture.sha256, group, value["to_calibrate"], value["to_test"])
-        print(f"{len(found)} scored", end="\r", file=sys.stderr, flush=True)
-    print(f"{len(found)} authentic pictures, {len(skipped)} left out")
+    for photograph, may_calibrate in photographs:
+        for _, picture in usable_pictures([photograph], skipped, min_side_px=SMALLEST_SIDE_PX):
+            edited = editor_named_in(photograph.path.read_bytes()) is not None
+            versions = score_photograph(picture, scores, score_of, may_calibrate and not edited, megapixels)
+            group = photograph.source if by == "source" and photograph.source else group_of(photograph)
+            found[picture.sha256] = Scored(picture.sha256, f"{group}{EDITED}" if edited else group, *versions)
+            print(f"{len(found)} scored", end="\r", file=sys.stderr, flush=True)
+    calibrating = sum(bool(one.to_calibrate) for one in found.values())
+    print(f"{len(found)} authentic pictures, {calibrating} of them calibrated on, {len(skipped)} left out")
     return list(found.values())
 
 
 def calibration_of(photographs: Sequence[Scored], reduction: str) -> Calibration:
+    photographs = [photograph for photograph in photographs if photograph.to_calibrate]
     entries = tuple(
         Entry(number, (height, width), compression, values[reduction])
         for number, photograph in enumerate(photographs)
@@ -202,11 +231,13 @@ def leave_one_group_out(
     """Rates by kind of picture ("as they are", "0.1 MP", ...), then group."""
     rates: dict[str, dict[str, list[float | None]]] = defaultdict(lambda: defaultdict(list))
     for group in sorted({photograph.group for photograph in photographs}):
-        others = calibration_of([one for one in photographs if one.group != group], reduction)
+        whole_group = group.removesuffix(EDITED)
+        others = calibration_of(
+            [one for one in photographs if one.group.removesuffix(EDITED) != whole_group], reduction
+        )
         for photograph in photographs:
             if photograph.group == group:
-                versions = {"as they are": photograph.to_calibrate[0]} | photograph.to_test
-                for kind, version in versions.items():
+                for kind, version in photograph.to_test.items():
                     rates[kind][group].append(rate_of(others, version, reduction))
     return rates
 
@@ -235,8 +266,9 @@ def main() -> None:
     parser.add_argument("--model", default="mantranet")
     parser.add_argument("--authentic", type=Path, nargs="+", required=True)
     parser.add_argument("--scores", type=Path, required=True)
-    parser.add_argument("--split", type=Path, help="CSV with columns file and role; files it omits are used")
+    parser.add_argument("--split", type=Path, help="CSV with columns file and role; others may calibrate")
     parser.add_argument("--roles", nargs="+", default=["calibration", "test", "unused"])
+    parser.add_argument("--megapixels", type=float, nargs="*", default=MEGAPIXELS)
     parser.add_argument("--forged", type=Path, nargs="*", default=[])
     parser.add_argument("--by", choices=("source", "make"), default="source")
     parser.add_argument("--fpr", type=float, default=0.05)
@@ -251,10 +283,10 @@ def main() -> None:
         values = detector.scored_map(pixels)
         return {name: reduction(values) for name, reduction in REDUCTIONS.items()}
 
-    listed = list(authentic_photographs(arguments.authentic, arguments.split, arguments.roles))
+    listed = authentic_photographs(arguments.authentic, arguments.split, arguments.roles)
     if arguments.limit:
         listed = listed[:: max(1, len(listed) // arguments.limit)]
-    authentic = score_authentic(listed, scores, score_of, arguments.by)
+    authentic = score_authentic(listed, scores, score_of, arguments.by, arguments.megapixels)
     forged = {
         str(folder): forged_versions(folder, scores, score_of, arguments.limit)
         for parent in arguments.forged
@@ -265,15 +297,21 @@ def main() -> None:
         print(f"\n{reduction}: flagged at {arguments.fpr:.0%}")
         rates = leave_one_group_out(authentic, reduction)
         for kind, by_group in rates.items():
-            pooled = [rate for of_group in by_group.values() for rate in of_group]
-            print(f"  {'authentic ' + kind:<40} {share(pooled, arguments.fpr)}")
+            for name, with_edited in (("authentic", True), ("without those that name an editor", False)):
+                pooled = [
+                    rate
+                    for group, of_group in by_group.items()
+                    if with_edited or not group.endswith(EDITED)
+                    for rate in of_group
+                ]
+                print(f"  {f'{name}, {kind}':<46} {share(pooled, arguments.fpr)}")
         whole = calibration_of(authentic, reduction)
         for folder, versions in forged.items():
             of_folder = [rate_of(whole, version, reduction) for version in versions]
-            print(f"  {folder[-40:]:<40} {share(of_folder, arguments.fpr)}")
+            print(f"  {folder[-46:]:<46} {share(of_folder, arguments.fpr)}")
         if reduction == PRODUCT:
             for group, of_group in sorted(rates["as they are"].items()):
-                print(f"    {group:<38} {share(of_group, arguments.fpr)}")
+                print(f"    {group:<44} {share(of_group, arguments.fpr)}")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class Variant:
 
 
 def short_sides(short_side_px: int) -> list[int]:
-    """Short sides of the smaller versions, in pixels, below that of the photograph: 64, 91, 128, 181, 256, 512, 1024, ...
+    """Short sides of the smaller versions, in pixels: 64, 91, 128, 181, 256, 512, 1024, ... below the photograph's own.
 
     Up to 256 the areas double, beyond they quadruple: there a version costs as much as all smaller ones together, and
     pictures are still alike at twice and at half the side.
