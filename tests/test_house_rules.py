@@ -33,6 +33,7 @@ MAY_ALSO_IMPORT = {"evaluate/robustness.py": {"synth"}, "evaluate/cost.py": {"mo
 NEEDS_TORCH = {"predict/export.py"}
 HEAVY = (
     "cv2",
+    "h5py",
     "jinja2",
     "lightning_fabric",
     "matplotlib",

@@ -23,6 +23,7 @@ from doctored.core.errors import ConfigError, DoctoredError, MissingExtraError
 # Which extra brings a package that a command may find missing.
 _EXTRA_OF_PACKAGE = {
     "cv2": "train",
+    "h5py": "convert",
     "jinja2": "eval",
     "lightning_fabric": "train",
     "matplotlib": "eval",
@@ -273,3 +274,41 @@ def compact(run: Run, output: NewFolder) -> None:
     from doctored.train.compact import write_compact
 
     write_compact(run, output)
+
+
+@weights_app.command()
+def convert(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A Keras file, a PyTorch file, or a TensorFlow checkpoint by its name or index.",
+            show_default=False,
+        ),
+    ],
+    output: NewFolder,
+    variant: Annotated[
+        int | None,
+        typer.Option(
+            "--variant",
+            min=0,
+            max=4,
+            help="Which of the released ManTra-Nets it is.",
+            show_default="that of a name like ManTraNet_Ptrain4.h5",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an earlier conversion in --output.")
+    ] = False,
+) -> None:
+    """Bring original weights of ManTra-Net or Constrained R-CNN into a folder for 'detect --model'.
+
+    The weights do not come with doctored: get them from their authors, and mind their licence.
+
+    \b
+        doctored weights convert ManTraNet_Ptrain4.h5 --output models/original
+        doctored weights convert NIST_weights/res101_mask_iter_60000 --output models/nist
+    """
+    from doctored.apps.convert import convert_weights
+
+    typer.echo(convert_weights(file, output, variant, force=force))

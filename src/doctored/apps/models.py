@@ -126,6 +126,8 @@ def _training(run: Path) -> str:
         return ""
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
+        if "origin" in description:
+            return f"what its authors chose: {description['origin']['weights']}; {description['origin']['licence']}"
         return f"{description['photographs']} photographs ({', '.join(description['sources'])})"
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is damaged ({error}); give the folder of a complete run") from error

@@ -65,7 +65,8 @@ def require_fit(state: State, sources: Mapping[str, str], network: torch.nn.Modu
                 f"{source} becomes an array of shape {array.shape}, but the network that the other arrays make needs "
                 f"{shapes[name]}; the file is damaged or of another network"
             )
-        fitting[name] = np.ascontiguousarray(array, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            fitting[name] = np.array(array, np.float32, order="C")
         if not np.isfinite(fitting[name]).all():
             raise ModelError(f"{source} holds values that are not finite; its training has failed")
     return fitting

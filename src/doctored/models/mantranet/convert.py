@@ -78,13 +78,14 @@ def from_keras(arrays: Arrays, variant: int) -> tuple[ManTraNetSettings, State]:
         ModelError: Arrays are missing, unknown or of a wrong shape, or do not obey the constraints of the network.
         ConfigError: The variant does not exist or has another first layer.
     """
+    known = set(_KERAS_NAMES.values())
     by_name = {}
     for path, array in arrays.items():
         name = _keras_name(path)
         if name in by_name:
             raise ModelError(f"two arrays are called {name}; the file holds more than one network")
-        by_name[name] = array
-    require_names(by_name, _KERAS_NAMES.values(), "ManTra-Net's Keras files")
+        by_name[name if name in known else path] = array
+    require_names(by_name, known, "ManTra-Net's Keras files")
     state = {ours: channels_first(by_name[theirs]) for ours, theirs in _KERAS_NAMES.items()}
     if state["ladn.raw_min_std"].ndim == 4:
         # Not a kernel but one number per channel, (1, 1, 1, C).
