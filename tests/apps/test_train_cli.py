@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
+from data.benchmarks import test_columbia, test_coverage, test_nist16
+from data.benchmarks.miniatures import photo, save
 from doctored.apps.cli import app
 from doctored.apps.train_cli import _settings
 from doctored.core.errors import ConfigError
 from doctored.models.mantranet.mantranet import ManTraNet
 from doctored.models.mantranet.settings import NETWORKS
 from doctored.predict.weights import load_run
-from doctored.train.settings import MantranetSettings
+from doctored.train.settings import MantranetSettings, RcnnSettings
 
 SMALL = [
     "--preset", "cpu", "--steps", "1", "--device", "cpu",
@@ -208,3 +210,115 @@ def test_a_folder_without_masks_is_one_sentence(photos, tmp_path):
     result = doctored("train", "finetune", photos, "--output", tmp_path / "run", "--resume", *SMALL)
     assert result.exit_code == 1
     assert "images/, masks/" in result.stderr
+
+
+RCNN = [
+    "--network", "constrained-rcnn-small", "--set", "crop_px=64", "--set", "rpn_batch=16", "--set", "roi_batch=4",
+]  # fmt: skip
+
+
+def test_constrained_rcnn_from_photographs_stage_by_stage(photos, tmp_path):
+    learn = ["train", "constrained-rcnn", photos, *SMALL, *RCNN, "--kind", "splicing", "--kind", "authentic"]
+    stage_1 = doctored(*learn, "--stage", "1", "--output", tmp_path / "stage1", "--pool", tmp_path / "pool")
+    assert stage_1.exit_code == 0, stage_1.output
+    full = [*learn, "--stage", "full", "--pool", tmp_path / "pool"]
+    both = doctored(*full, "--start", tmp_path / "stage1", "--output", tmp_path / "full")
+    assert both.exit_code == 0, both.output
+    further = doctored(*full, "--output", tmp_path / "full", "--resume", "--steps", "2")
+    assert further.exit_code == 0, further.output
+    shapes = [
+        json.loads((tmp_path / run / "model.json").read_text("utf-8"))["settings"]
+        for run in ("stage1", "full")
+    ]
+    assert [shape["mask_stage"] for shape in shapes] == [False, True]
+    assert (
+        load_file(tmp_path / "full" / "weights.safetensors").keys()
+        > load_file(tmp_path / "stage1" / "weights.safetensors").keys()
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--stage", "2"], "choose 1 or full"),
+        (["--stage", "1", "--network", "mantranet"], "choose constrained-rcnn,"),
+        (["--stage", "1", "--set", "noise=everywhere"], "'whole' or 'boxes'"),
+        (["--stage", "1", "--set", "rate_drops=10,later"], "rate_drops needs"),
+        (["--stage", "1", "--start", "broken.pth"], "no readable weights"),
+    ],
+)
+def test_a_wrong_option_of_constrained_rcnn_is_one_sentence(photos, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.pth").write_bytes(b"nothing")
+    result = doctored("train", "constrained-rcnn", photos, "--output", "run", *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_of_several_numbers_are_separated_by_commas():
+    chosen = _settings(RcnnSettings, "paper", None, None, ["rate_drops=30000,50000"])
+    assert chosen.rate_drops == (30000, 50000)
+    assert _settings(RcnnSettings, "paper", None, None, ["rate_drops="]).rate_drops == ()
+
+
+def casia_2(folder):
+    """Six originals, and a forgery of each with something pasted in."""
+    for number in range(1, 7):
+        original = photo(number)
+        made = original.copy()
+        made[10:30, 20:40] = 255 - made[10:30, 20:40] // 4
+        save(folder / "Au" / f"Au_ani_0000{number}.jpg", original, quality=95)
+        name = f"Tp_D_NRN_S_N_ani0000{number}_ani0000{number % 6 + 1}_1000{number}"
+        save(folder / "Tp" / f"{name}.tif", made)
+    return folder
+
+
+def nist_16(folder):
+    return test_nist16.miniature(folder, test_nist16.ROWS)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "classes"),
+    [
+        ("casia-v2", casia_2, ["authentic", "manipulated"]),
+        ("coverage", test_coverage.miniature, ["authentic", "manipulated"]),
+        ("nist16", nist_16, ["authentic", "splicing", "copy_move", "removal"]),
+    ],
+)
+def test_constrained_rcnn_from_published_sets(tmp_path, name, make, classes):
+    """As docs/training.md says for each of them, but for the size of the network and the number of steps."""
+    source = make(tmp_path / "published")
+    prepared = doctored("data", "prepare", name, "--source", source, "--output", tmp_path / name)
+    assert prepared.exit_code == 0, prepared.output
+    two = ["--set", "two_classes=true"] if len(classes) == 2 else []
+    made = doctored(
+        "train",
+        "constrained-rcnn",
+        tmp_path / name,
+        "--stage",
+        "full",
+        "--output",
+        tmp_path / "run",
+        *two,
+        *SMALL,
+        *RCNN,
+    )
+    assert made.exit_code == 0, made.output
+    model = json.loads((tmp_path / "run" / "model.json").read_text("utf-8"))
+    assert model["settings"]["classes"] == classes
+    run = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
+    assert run["set"] == name
+    assert run["held_out_pictures"] >= 1
+
+
+def test_columbia_is_for_testing_only(tmp_path):
+    source = test_columbia.miniature(tmp_path / "published")
+    doctored("data", "prepare", "columbia", "--source", source, "--output", tmp_path / "columbia")
+    learn = ["train", "constrained-rcnn", tmp_path / "columbia", "--stage", "1", "--output", tmp_path / "run"]
+    refused = doctored(*learn, "--set", "two_classes=true")
+    assert refused.exit_code == 1
+    assert "for testing; learn from another set" in refused.stderr
+    photographs_only = doctored(*learn, "--kind", "splicing")
+    assert photographs_only.exit_code == 2
+    assert "made already; leave --kind" in photographs_only.stderr

@@ -111,8 +111,8 @@ def test_a_mask_of_more_than_half_is_inverted(folder):
     Image.fromarray(255 - np.asarray(Image.open(folder / "masks" / "f4.png"))).save(
         folder / "masks" / "f4.png"
     )
-    _, gt_mask = Example(folder / "images" / "f4.png", folder / "masks" / "f4.png").read()
-    assert gt_mask.mean() == pytest.approx(0.1)
+    sample = Example(folder / "images" / "f4.png", folder / "masks" / "f4.png").read()
+    assert sample.gt_mask.mean() == pytest.approx(0.1)
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 
 from doctored.core.errors import CheckpointError, ConfigError, DoctoredError
 from doctored.train import checkpoint, loop
-from doctored.train.loop import train
+from doctored.train.loop import _set_rate, train
+from doctored.train.settings import LoopSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
 
@@ -216,3 +217,13 @@ def test_an_error_in_a_worker_leaves_no_worker_behind(imc_task, tmp_path):
         train(task, settings, tmp_path / "run", accelerator="cpu")
     assert held.value.__traceback__ is not None  # what keeps the loader alive
     assert set(multiprocessing.active_children()) <= before
+
+
+def test_rates_fall_where_they_are_told_to():
+    settings = LoopSettings(steps=100, warmup_steps=2, learning_rate=1.0, rate_drops=(10, 20))
+    optimizer = torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "rate_share": 0.5}], lr=9.0)
+    rates = []
+    for step in (0, 1, 9, 10, 19, 20, 99):
+        _set_rate(optimizer, settings, step)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.25, 0.5, 0.5, 0.05, 0.05, 0.005, 0.005])

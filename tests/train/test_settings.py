@@ -6,12 +6,22 @@ import pytest
 
 from doctored.core.errors import ConfigError
 from doctored.core.forgery import TECHNIQUES
-from doctored.train.settings import FinetuneSettings, ImcSettings, LoopSettings, MantranetSettings
+from doctored.train.settings import (
+    FinetuneSettings,
+    ImcSettings,
+    LoopSettings,
+    MantranetSettings,
+    RcnnImcSettings,
+    RcnnSettings,
+    RcnnStage1Settings,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "training.md"
 
 
-@pytest.mark.parametrize("kind", [ImcSettings, MantranetSettings, FinetuneSettings])
+@pytest.mark.parametrize(
+    "kind", [ImcSettings, MantranetSettings, FinetuneSettings, RcnnImcSettings, RcnnSettings]
+)
 def test_settings_survive_being_saved(kind):
     settings = kind.cpu()
     assert kind.from_json(settings.to_json()) == settings
@@ -85,11 +95,20 @@ def rows_of(heading):
     }
 
 
+def _as_on_the_page(value):
+    if value == TECHNIQUES:
+        return "all"
+    if isinstance(value, tuple):
+        return ",".join(str(part) for part in value) or "none"
+    return str(value)
+
+
 @pytest.mark.parametrize(
     ("heading", "kind"),
     [
         ("`train imc`", ImcSettings),
         ("`train mantranet`", MantranetSettings),
+        ("`train constrained-rcnn`", RcnnSettings),
         ("`train finetune`", FinetuneSettings),
     ],
 )
@@ -99,7 +118,7 @@ def test_the_page_on_training_lists_every_setting_with_both_presets(heading, kin
     inherited = {entry.name for entry in fields(LoopSettings)}
     for entry in fields(kind):
         values = [getattr(preset, entry.name) for preset in (kind.paper(), kind.cpu())]
-        presets = ["all" if value == TECHNIQUES else str(value) for value in values]
+        presets = [_as_on_the_page(value) for value in values]
         if entry.name in rows:
             assert rows[entry.name] == presets, entry.name
         else:
@@ -108,3 +127,35 @@ def test_the_page_on_training_lists_every_setting_with_both_presets(heading, kin
                 f"{entry.name} differs from that of train imc"
             )
     assert rows.keys() <= {entry.name for entry in fields(kind)}
+
+
+def test_pre_training_for_constrained_rcnn_differs_from_that_of_mantranet_as_the_page_says():
+    rows = rows_of("`train imc`").keys()
+    section = PAGE.read_text("utf-8").split("#### For Constrained R-CNN\n")[1].split("\n#")[0]
+    told = re.findall(r"^\| `(\w+)` \| (\S+) \| (\S+) \|", section, re.MULTILINE)
+    own = {name: [paper, cpu] for name, paper, cpu in told}
+    assert own.keys() <= rows
+    for entry in fields(RcnnImcSettings):
+        presets = [
+            _as_on_the_page(getattr(preset, entry.name))
+            for preset in (RcnnImcSettings.paper(), RcnnImcSettings.cpu())
+        ]
+        of_mantranet = [
+            _as_on_the_page(getattr(preset, entry.name))
+            for preset in (ImcSettings.paper(), ImcSettings.cpu())
+        ]
+        assert presets == own.get(entry.name, of_mantranet), entry.name
+
+
+def test_the_released_codes_stage_1_is_asked_half_as_much():
+    stage_1, both = RcnnStage1Settings.paper(), RcnnSettings.paper()
+    assert (stage_1.rpn_batch, stage_1.roi_batch, stage_1.noise_share) == (128, 128, 0)
+    assert (both.rpn_batch, both.roi_batch, both.noise_share) == (256, 256, 0.5)
+    assert (both.steps, both.rate_drops) == (110_000, (40_000, 90_000))
+    for changes, words in (
+        ({"noise": "none"}, "'whole' or 'boxes'"),
+        ({"jpeg_share": 1.5}, "jpeg_share"),
+        ({"optimizer": "adam"}, "'adamw' or 'sgd'"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            RcnnSettings(**changes)

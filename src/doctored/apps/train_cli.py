@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_type_hints
 
 import typer
 
@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 
     from doctored.data.photograph_pool import PhotographPool
     from doctored.data.photographs import Photograph, Skipped
+    from doctored.data.region_samples import SamplesByNumber
     from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
     from doctored.models.mantranet.settings import ManTraNetSettings
     from doctored.train.loop import Progress, Task
-    from doctored.train.settings import FinetuneSettings, ImcSettings, LoopSettings, MantranetSettings
+    from doctored.train.settings import (
+        FinetuneSettings,
+        ImcSettings,
+        LoopSettings,
+        MantranetSettings,
+        RcnnSettings,
+    )
 
     N = TypeVar("N", bound=ManTraNetSettings | ConstrainedRCNNSettings)
-    S = TypeVar("S", ImcSettings, MantranetSettings, FinetuneSettings)
+    S = TypeVar("S", ImcSettings, MantranetSettings, FinetuneSettings, RcnnSettings)
 
 _BOOLEANS = {"true": True, "false": False}
 
@@ -38,9 +45,7 @@ Photos = Annotated[
 Output = Annotated[Path, typer.Option("--output", help="Folder of the run.", show_default=False)]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")]
 Preset = Annotated[str, typer.Option(help="'paper', or 'cpu' for a few CPU cores.")]
-Start = Annotated[
-    Path | None, typer.Option("--start", help="A run, or a safetensors file, whose weights to start from.")
-]
+Start = Annotated[Path | None, typer.Option("--start", help="A run, or a file of weights, to start from.")]
 Network = Annotated[
     str | None,
     typer.Option(
@@ -69,6 +74,18 @@ Nodes = Annotated[
 Kinds = Annotated[
     list[str] | None,
     typer.Option("--kind", help="Learn from this kind of forgery only; may be repeated."),
+]
+Pool = Annotated[
+    Path | None,
+    typer.Option(
+        "--pool",
+        help="Folder of the prepared photographs, made if it is not there; several runs may share it.",
+        show_default="beside --output",
+    ),
+]
+Annotations = Annotated[
+    Path | None,
+    typer.Option("--annotations", help="File with outlines of objects in the photographs, as COCO's."),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -133,18 +150,8 @@ def mantranet(
     nodes: Nodes = 1,
     kind: Kinds = None,
     settings: Settings = None,
-    pool: Annotated[
-        Path | None,
-        typer.Option(
-            "--pool",
-            help="Folder of the prepared photographs, made if it is not there; several runs may share it.",
-            show_default="beside --output",
-        ),
-    ] = None,
-    annotations: Annotated[
-        Path | None,
-        typer.Option("--annotations", help="File with outlines of objects in the photographs, as COCO's."),
-    ] = None,
+    pool: Pool = None,
+    annotations: Annotations = None,
 ) -> None:
     """Stage two: teach the anomaly detector to find forgeries made on the fly.
 
@@ -174,6 +181,78 @@ def mantranet(
         source | {"start": _name(start)},
         shape,
         removals,
+    )
+    _run(task, chosen, output, resume, device, devices, nodes)
+
+
+@train_app.command("constrained-rcnn", short_help="Find manipulated regions and name what was done.")
+def constrained_rcnn(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of photographs, of which forgeries are made on the fly, or a set made by 'doctored data "
+            "prepare'.",
+            show_default=False,
+        ),
+    ],
+    stage: Annotated[
+        str,
+        typer.Option(help="'1' for boxes and techniques, 'full' for masks too.", show_default=False),
+    ],
+    output: Output,
+    resume: Resume = False,
+    preset: Preset = "paper",
+    start: Start = None,
+    network: Network = None,
+    split: Split = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    devices: Devices = 1,
+    nodes: Nodes = 1,
+    kind: Kinds = None,
+    settings: Settings = None,
+    pool: Pool = None,
+    annotations: Annotations = None,
+) -> None:
+    """Teach Constrained R-CNN to find manipulated regions: stage 1 first, then both stages from there.
+
+    \b
+        doctored train imc photos --network constrained-rcnn-small --output runs/imc --preset cpu
+        doctored train constrained-rcnn photos --stage 1 --start runs/imc --output runs/stage1 --preset cpu
+        doctored train constrained-rcnn photos --stage full --start runs/stage1 --output runs/rcnn --preset cpu
+    """
+    from doctored.data.prepared_set import is_prepared_set
+    from doctored.models.constrained_rcnn.settings import NETWORKS
+    from doctored.train.constrained_rcnn import ConstrainedRCNNTask
+    from doctored.train.settings import RcnnSettings, RcnnStage1Settings
+
+    if stage not in ("1", "full"):
+        raise ConfigError(f"--stage is {stage!r}; choose 1 or full")
+    chosen = _settings(RcnnStage1Settings if stage == "1" else RcnnSettings, preset, steps, seed, settings)
+    if kind:
+        chosen = dataclasses.replace(chosen, kinds=tuple(kind))
+    shape = _shape(network, output if resume else start, NETWORKS)
+    weights = _start_weights(start)
+    prepared = is_prepared_set(data)
+    if prepared and (kind or split or pool or annotations):
+        raise ConfigError(
+            f"{data} is a prepared set, whose forgeries are made already; leave --kind, --split, --pool and "
+            "--annotations out"
+        )
+    if prepared:
+        learn, held_out, classes, source = _prepared(data, chosen)
+    else:
+        folder = pool or output.with_name(f"{output.name}.pool")
+        learn, held_out, classes, source = _generated(data, split, folder, annotations, chosen)
+    task = ConstrainedRCNNTask(
+        chosen,
+        learn,
+        held_out,
+        weights,
+        source | {"start": _name(start)},
+        dataclasses.replace(shape, classes=classes, mask_stage=stage == "full"),
+        start_classes=_classes_of(start),
     )
     _run(task, chosen, output, resume, device, devices, nodes)
 
@@ -239,7 +318,11 @@ def _settings(
             )
         wanted = type(getattr(chosen, name))
         try:
-            changes[name] = _BOOLEANS[text.lower()] if wanted is bool else wanted(text)
+            if wanted is tuple:
+                of = get_args(get_type_hints(kind)[name])[0]
+                changes[name] = tuple(of(part) for part in text.split(",") if part)
+            else:
+                changes[name] = _BOOLEANS[text.lower()] if wanted is bool else wanted(text)
         except (KeyError, ValueError) as error:
             raise ConfigError(
                 f"--set {name} needs a value of type {wanted.__name__}; got {text!r}"
@@ -280,7 +363,10 @@ def _layers(
 
     if not isinstance(shape, ConstrainedRCNNSettings):
         return shape
-    return dataclasses.replace(shape, classes=ConstrainedRCNNSettings().classes, mask_stage=True)
+    usual = ConstrainedRCNNSettings()
+    return dataclasses.replace(
+        shape, classes=usual.classes, mask_stage=True, rpn_batch=usual.rpn_batch, roi_batch=usual.roi_batch
+    )
 
 
 def _roles(folder: Path, split: Path | None) -> tuple[list["Photograph"], list["Photograph"], dict[str, Any]]:
@@ -330,6 +416,54 @@ def _pools(
     return pools[0], pools[1], counts | description
 
 
+def _prepared(
+    folder: Path, settings: "RcnnSettings"
+) -> tuple["SamplesByNumber", "SamplesByNumber", tuple[str, ...], dict[str, Any]]:
+    """Crops of a prepared set to learn from and to check on, their classes, and what the run's description says."""
+    from doctored.data.crops import CropsInTurn
+    from doctored.data.prepared_crops import prepared_pictures
+
+    # Alone in its batch, a picture may have any size.
+    smallest_px = settings.crop_px if settings.batch_size > 1 else 1
+    learn, held_out, classes, skipped = prepared_pictures(folder, settings.two_classes, smallest_px)
+    _list_skipped(skipped)
+    source = {"set": folder.name, "pictures": len(learn), "held_out_pictures": len(held_out)}
+    size_px = settings.crop_px
+    made, checked = CropsInTurn(learn, size_px, settings.seed), CropsInTurn(held_out, size_px, 385)
+    return made, checked, classes, source
+
+
+def _generated(
+    folder: Path, split: Path | None, pool: Path, annotations: Path | None, settings: "RcnnSettings"
+) -> tuple["SamplesByNumber", "SamplesByNumber", tuple[str, ...], dict[str, Any]]:
+    """Forgeries of photographs to learn from and to check on, their classes, and what the run's description says."""
+    from doctored.core.forgery import TECHNIQUES
+    from doctored.data.forgery_stream import DEFAULT_SHARES, ForgeryStream
+    from doctored.data.prepared_crops import TWO_CLASSES
+    from doctored.data.region_samples import GeneratedSamples
+    from doctored.data.removals import prepared_removals
+    from doctored.synth.histories import smallest_side_px
+
+    size_px = settings.crop_px
+    learn, held_out, source = _pools(folder, split, pool, annotations, smallest_side_px(size_px))
+    shares = {kind: DEFAULT_SHARES[kind] for kind in settings.kinds}
+    removals = prepared_removals(learn, pool / "removals", size_px) if "removal" in settings.kinds else None
+    made = GeneratedSamples(ForgeryStream(learn, size_px, settings.seed, shares, removals=removals))
+    checked = GeneratedSamples(ForgeryStream(held_out, size_px, 385, shares), flip=False)
+    return made, checked, TWO_CLASSES if settings.two_classes else TECHNIQUES, source
+
+
+def _classes_of(start: Path | None) -> tuple[str, ...] | None:
+    """What the run to start from tells apart, if it does."""
+    from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
+    from doctored.predict.weights import RUN_FILE, run_settings
+
+    if start is None or not (start / RUN_FILE).is_file():
+        return None
+    shape = run_settings(start)
+    return shape.classes if isinstance(shape, ConstrainedRCNNSettings) else None
+
+
 def _list_skipped(skipped: "list[Skipped]") -> None:
     for skip in skipped:
         print(f"skipped: {skip.reason}", file=sys.stderr)
@@ -342,11 +476,26 @@ def _start_weights(start: Path | None) -> "dict[str, torch.Tensor] | None":
     if start is None:
         return None
     path = start / "weights.safetensors" if start.is_dir() else start
+    if path.suffix == ".pth":
+        return _torchvision_weights(path)
     try:
         return {name: tensor.float() for name, tensor in load_file(path).items()}
     except (OSError, SafetensorError) as error:
         raise ConfigError(
             f"--start found no readable weights in {path} ({error}); give a run or its file"
+        ) from error
+
+
+def _torchvision_weights(path: Path) -> "dict[str, torch.Tensor]":
+    import pickle
+
+    import torch
+
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (OSError, RuntimeError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        raise ConfigError(
+            f"--start found no readable weights in {path} ({error}); give torchvision's file of a ResNet"
         ) from error
 
 

@@ -59,3 +59,8 @@ class Forgery:
     source_mask: NDArray[np.bool_] | None
     technique: str
     recipe: Recipe
+
+    @property
+    def ignore_mask(self) -> NDArray[np.bool_] | None:
+        """(H, W) bool, True where neither answer is right: what a copy-move copied."""
+        return self.source_mask

@@ -97,6 +97,15 @@ def read_manifest(folder: Path) -> list[ManifestRow]:
         ) from error
 
 
+def is_prepared_set(folder: Path) -> bool:
+    """Whether a folder has the manifest of a prepared set; one of plain photographs has other columns."""
+    try:
+        with (folder / MANIFEST).open(encoding="utf-8", newline="") as lines:
+            return set(MANIFEST_COLUMNS) <= set(csv.DictReader(lines).fieldnames or ())
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+
+
 class PreparedSet:
     """The samples of a prepared set, read when they are asked for, in the order of the manifest.
 
@@ -128,23 +137,27 @@ class PreparedSet:
         return len(self.rows)
 
     def __iter__(self) -> Iterator[Sample]:
-        """Yield samples.
+        """Yield samples; raises as `read_sample`."""
+        return (read_sample(self.folder, row) for row in self.rows)
 
-        Raises:
-            ImageReadError: A file cannot be read.
-            ShapeError: A mask is not of its picture's size.
-        """
-        for row in self.rows:
-            picture = read_image(self.folder / row.file)
-            gt_mask = ignore_mask = None
-            if row.mask:
-                gt_mask = read_mask(self.folder / row.mask, picture.size_hw, convention="white")
-            elif row.technique == "authentic":
-                gt_mask = np.zeros(picture.size_hw, bool)
-            if row.ignore:
-                ignore_mask = read_mask(self.folder / row.ignore, picture.size_hw, convention="white")
-            boxes_xyxy = np.array(row.boxes_xyxy, np.int64).reshape(-1, 4)
-            yield Sample(picture.pixels, gt_mask, ignore_mask, boxes_xyxy, row.technique, row.name)
+
+def read_sample(folder: Path, row: ManifestRow) -> Sample:
+    """Read one picture of a prepared set with its masks.
+
+    Raises:
+        ImageReadError: A file cannot be read.
+        ShapeError: A mask is not of its picture's size.
+    """
+    picture = read_image(folder / row.file)
+    gt_mask = ignore_mask = None
+    if row.mask:
+        gt_mask = read_mask(folder / row.mask, picture.size_hw, convention="white")
+    elif row.technique == "authentic":
+        gt_mask = np.zeros(picture.size_hw, bool)
+    if row.ignore:
+        ignore_mask = read_mask(folder / row.ignore, picture.size_hw, convention="white")
+    boxes_xyxy = np.array(row.boxes_xyxy, np.int64).reshape(-1, 4)
+    return Sample(picture.pixels, gt_mask, ignore_mask, boxes_xyxy, row.technique, row.name)
 
 
 def manifest_problems(folder: Path, rows: Sequence[ManifestRow]) -> tuple[list[str], list[str]]:

@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from doctored.core.errors import ConfigError, DataError, DoctoredError
 from doctored.core.read_image import read_image, read_mask
+from doctored.core.sample import MANIPULATED, Sample
+from doctored.data.crops import CropsInTurn, smaller_part
 from doctored.data.paired_folder import PairedFolder, list_pairs
 from doctored.data.photographs import Skipped, none_usable
 from doctored.models.mantranet.settings import ManTraNetSettings
 from doctored.train.checkpoint import start_from
 from doctored.train.loop import HeldOut
-from doctored.train.mantranet import ManTraNetTraining, Sample, check_localization
+from doctored.train.mantranet import ManTraNetTraining, MaskedPicture, check_localization, masked_picture
 from doctored.train.settings import FinetuneSettings
 
 _HELD_OUT_SHARE = 0.2
-_TRIES = 8
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,18 @@ class Example:
     picture: Path
     mask: Path | None
 
-    def read(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Pixels (H, W, 3) and gt_mask (H, W); a mask of more than half the picture is inverted.
+    @property
+    def authentic(self) -> bool:
+        return self.mask is None
 
-        An anomaly detector cannot know which of two parts was pasted into the other, so the smaller part counts
-        as the manipulated one.
-        """
+    def read(self) -> Sample:
+        """The picture; a mask of more than half of it is inverted, as `smaller_part` says."""
         picture = read_image(self.picture)
-        if self.mask is None:
-            return picture.pixels, np.zeros(picture.size_hw, bool)
-        gt_mask = read_mask(self.mask, picture.size_hw)
-        return picture.pixels, ~gt_mask if gt_mask.mean() > 0.5 else gt_mask
+        gt_mask = np.zeros(picture.size_hw, bool)
+        if self.mask is not None:
+            gt_mask = smaller_part(read_mask(self.mask, picture.size_hw))
+        technique = MANIPULATED if self.mask else "authentic"
+        return Sample(picture.pixels, gt_mask, None, np.zeros((0, 4), np.int64), technique, self.picture.stem)
 
 
 def usable_examples(folder: Path, crop_px: int) -> tuple[list[Example], list[Example], list[Skipped]]:
@@ -99,60 +100,25 @@ def _place(example: Example) -> float:
 
 def _unusable(example: Example, crop_px: int) -> str | None:
     try:
-        pixels, gt_mask = example.read()
+        sample = example.read()
     except DoctoredError as error:
         return str(error)
-    if min(gt_mask.shape) < crop_px:
-        size = f"{pixels.shape[1]} x {pixels.shape[0]}"
-        return f"{example.picture.name} is {size} pixels; both sides must be at least {crop_px}"
-    if example.mask is not None and not gt_mask.any():
+    height, width = sample.image.shape[:2]
+    if min(height, width) < crop_px:
+        return f"{example.picture.name} is {width} x {height} pixels; both sides must be at least {crop_px}"
+    if not example.authentic and not (sample.gt_mask is not None and sample.gt_mask.any()):
         return f"the mask of {example.picture.name} marks nothing; put authentic pictures into authentic/"
     return None
 
 
 class ExampleCrops:
-    """Crops of pictures at their own resolution, flipped at random, by number.
-
-    Sample number n of a seed is always the same. Forged and authentic pictures take turns where there are both. A
-    crop of a forged picture shows some of the forgery, and not more than half of it is forged if a few tries find
-    such a place.
-
-    Args:
-        examples: What to crop; read anew for every crop, so that their number is no matter of memory.
-        crop_px: Side of the crops.
-        seed: Of all samples.
-    """
+    """Crops of examples by number, as `CropsInTurn` makes them."""
 
     def __init__(self, examples: Sequence[Example], crop_px: int, seed: int) -> None:
-        classes = (
-            [example for example in examples if example.mask is not None],
-            [example for example in examples if example.mask is None],
-        )
-        self._classes = [members for members in classes if members]
-        self._crop_px, self._seed = crop_px, seed
+        self._crops = CropsInTurn(examples, crop_px, seed)
 
-    def __getitem__(self, number: int) -> Sample:
-        rng = np.random.default_rng((self._seed, number))
-        members = self._classes[number % len(self._classes)]
-        pixels, gt_mask = members[rng.integers(len(members))].read()
-        for _ in range(_TRIES):
-            window = self._window(gt_mask, rng)
-            if gt_mask[window].mean() <= 0.5:
-                break
-        rows, columns = (slice(None, None, rng.choice([-1, 1])) for _ in range(2))
-        image, truth = pixels[window][rows, columns], gt_mask[window][rows, columns]
-        return np.ascontiguousarray(image), np.ascontiguousarray(truth), np.zeros(truth.shape, bool)
-
-    def _window(self, gt_mask: NDArray[np.bool_], rng: np.random.Generator) -> tuple[slice, slice]:
-        """A place for the crop; around any forged pixel where there is one."""
-        size = self._crop_px
-        last = np.array(gt_mask.shape) - size
-        start = rng.integers(last + 1)
-        forged = np.flatnonzero(gt_mask)
-        if len(forged):
-            pixel = np.array(np.unravel_index(forged[rng.integers(len(forged))], gt_mask.shape))
-            start = np.clip(pixel - rng.integers(size, size=2), 0, last)
-        return slice(start[0], start[0] + size), slice(start[1], start[1] + size)
+    def __getitem__(self, number: int) -> MaskedPicture:
+        return masked_picture(self._crops[number])
 
 
 class FinetuneTask:

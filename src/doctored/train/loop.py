@@ -74,7 +74,7 @@ class Task(Protocol):
     def curriculum(self) -> Curriculum | None: ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """AdamW's parameter groups; "rate_share" scales the learning rate of a group."""
+        """The optimiser's parameter groups; "rate_share" scales the learning rate of a group."""
         ...
 
     def description(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def train(
         {**group, "lr": settings.learning_rate * group.get("rate_share", 1.0)}
         for group in task.parameter_groups()
     ]
-    optimizer: Any = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    optimizer: Any = _optimizer(groups, settings)
     network, optimizer = fabric.setup(task.network, optimizer)
     ema = {name: tensor.detach().clone() for name, tensor in task.network.state_dict().items()}
     progress: dict[str, Any] = {"step": 0, "seconds": 0.0}
@@ -203,6 +203,10 @@ def train(
             )
             for batch in batches(task.samples, numbers, settings.batch_size, settings.workers):
                 _set_rate(optimizer, settings, step)
+                # What a network draws at random depends on the step alone, so that a resumed run draws the same.
+                torch.manual_seed(
+                    int(np.random.default_rng((settings.seed, step, fabric.global_rank)).integers(2**63))
+                )
                 loss, figures = network(*fabric.to_device(batch))
                 # Of all processes, so that none of them goes on alone.
                 mean_loss = fabric.all_reduce(loss.detach(), reduce_op="mean")
@@ -212,7 +216,8 @@ def train(
                         "saved: resume from it with a lower learning rate"
                     )
                 fabric.backward(loss)
-                fabric.clip_gradients(network, optimizer, max_norm=settings.clip_norm)
+                if settings.clip_norm:
+                    fabric.clip_gradients(network, optimizer, max_norm=settings.clip_norm)
                 optimizer.step()
                 optimizer.zero_grad()
                 step += 1
@@ -383,13 +388,20 @@ def _stop_requests() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+def _optimizer(groups: list[dict[str, Any]], settings: LoopSettings) -> torch.optim.Optimizer:
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, momentum=settings.momentum, weight_decay=settings.weight_decay)
+    return torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+
+
 def _set_rate(optimizer: Any, settings: LoopSettings, step: int) -> None:
     warm = min(1.0, (step + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
     done = min(1.0, max(0, step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps))
     share = settings.final_rate_share
     cosine = share + (1 - share) * 0.5 * (1 + math.cos(math.pi * done))
+    drops = 0.1 ** sum(step >= drop for drop in settings.rate_drops)
     for group in optimizer.param_groups:
-        group["lr"] = settings.learning_rate * group.get("rate_share", 1.0) * warm * cosine
+        group["lr"] = settings.learning_rate * group.get("rate_share", 1.0) * warm * cosine * drops
 
 
 @torch.no_grad()

@@ -9,21 +9,22 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from doctored.core.errors import DataError
 from doctored.core.forgery import Forgery, Source
+from doctored.core.sample import Sample
 from doctored.data.forgery_stream import DEFAULT_SHARES, ForgeryStream
 from doctored.metrics.pixel import pixel_auc
 from doctored.models.mantranet.mantranet import ManTraNet
 from doctored.models.mantranet.settings import ManTraNetSettings
 from doctored.train.checkpoint import start_from
 from doctored.train.curriculum import Curriculum
+from doctored.train.example_rows import SHOWN, example_row
 from doctored.train.loop import HeldOut, Samples, batches
 from doctored.train.settings import MantranetSettings
 
 # Below block 4's second layer the extractor looks at pixels rather than at manipulations, and stays as it is.
 _LATE_LAYERS = ("b4c2", "b4c3", "b5c1", "b5c2", "transform")
 _LOW_RATE_SHARE = 0.1
-_SHOWN = 6
-_GAP_PX = 4
 
 
 def picture_losses(logits: torch.Tensor, gt_mask: torch.Tensor, ignore_mask: torch.Tensor) -> torch.Tensor:
@@ -75,7 +76,7 @@ class ManTraNetTraining(ManTraNet):
         return losses.mean(), figures
 
 
-Sample = tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]
+MaskedPicture = tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]
 """A picture uint8 (crop_px, crop_px, 3), its gt_mask, and its ignore_mask: where neither answer is right."""
 
 
@@ -85,8 +86,8 @@ class ForgerySamples:
     def __init__(self, stream: ForgeryStream) -> None:
         self.stream = stream
 
-    def __getitem__(self, number: int) -> Sample:
-        return _sample(self.stream[number])
+    def __getitem__(self, number: int) -> MaskedPicture:
+        return masked_picture(self.stream[number])
 
 
 class CurriculumSamples:
@@ -97,13 +98,15 @@ class CurriculumSamples:
 
     def __getitem__(self, number: int) -> tuple[Any, ...]:
         forgery, cell = self.curriculum.draw(number)
-        return *_sample(forgery), cell
+        return *masked_picture(forgery), cell
 
 
-def _sample(forgery: Forgery) -> Sample:
-    nothing = np.zeros_like(forgery.gt_mask)
-    source = nothing if forgery.source_mask is None else forgery.source_mask
-    return forgery.image, forgery.gt_mask, source & ~forgery.gt_mask
+def masked_picture(sample: Forgery | Sample) -> MaskedPicture:
+    """What there is to learn from a picture whose mask is known."""
+    if sample.gt_mask is None:
+        raise DataError("a localization map is learned from masks; the set has boxes only")
+    ignore_mask = np.zeros_like(sample.gt_mask) if sample.ignore_mask is None else sample.ignore_mask
+    return sample.image, sample.gt_mask, ignore_mask & ~sample.gt_mask
 
 
 def check_localization(network: ManTraNetTraining, samples: Samples, count: int, batch_size: int) -> HeldOut:
@@ -111,7 +114,7 @@ def check_localization(network: ManTraNetTraining, samples: Samples, count: int,
 
     Args:
         network: In evaluation mode.
-        samples: Give arrays as `Sample`.
+        samples: Give arrays as `MaskedPicture`.
         count: How many samples to take; none gives nothing.
         batch_size: How many at once; changes nothing but speed and memory.
 
@@ -133,21 +136,12 @@ def check_localization(network: ManTraNetTraining, samples: Samples, count: int,
                 continue
             localization_map = found.cpu().numpy()
             aucs.append(pixel_auc(localization_map, truth.numpy()))
-            if len(rows) < _SHOWN:
-                rows.append(_row(pixels.numpy(), truth.numpy(), localization_map))
+            if len(rows) < SHOWN:
+                rows.append(example_row(pixels.numpy(), truth.numpy(), localization_map))
     figures = {"loss": torch.cat(losses).mean().item()}
     if aucs:
         figures["pixel_auc"] = float(np.mean(aucs))
     return HeldOut(figures, {"samples": np.concatenate(rows)} if rows else {})
-
-
-def _row(
-    pixels: NDArray[np.uint8], gt_mask: NDArray[np.bool_], localization_map: NDArray[np.float32]
-) -> NDArray[np.uint8]:
-    grey = [np.where(gt_mask, 255, 0), np.rint(localization_map * 255)]
-    tiles = [pixels, *(np.repeat(tile[..., None], 3, axis=2) for tile in grey)]
-    framed = [np.pad(tile, ((0, _GAP_PX), (0, _GAP_PX), (0, 0)), constant_values=128) for tile in tiles]
-    return np.concatenate(framed, axis=1).astype(np.uint8)
 
 
 class MantranetTask:

@@ -16,14 +16,17 @@ class LoopSettings:
     Attributes:
         steps: Optimiser steps in all.
         batch_size: Pictures per step.
-        learning_rate: Of AdamW, after the warm-up.
+        optimizer: "adamw", or "sgd" with momentum.
+        momentum: Of SGD.
+        learning_rate: After the warm-up.
         final_rate_share: The cosine schedule ends at this share of the learning rate; 1 keeps it constant.
+        rate_drops: Steps at which the learning rate falls to a tenth.
         warmup_steps: Steps over which the rate rises linearly from 0.
-        weight_decay: Of AdamW.
-        clip_norm: Gradients are scaled down to this L2 norm.
+        weight_decay: Of the optimiser.
+        clip_norm: Gradients are scaled down to this L2 norm; 0 leaves them as they are.
         ema_decay: Of the moving average of the weights; the average is what gets evaluated and exported.
-        precision: "bf16" runs the 3 x 3 convolutions in bfloat16; the first layer and everything from the
-            adaptation to the Z scores stay in float32 either way.
+        precision: "bf16" runs convolutions in bfloat16; the first layer, ManTra-Net from the adaptation to the Z
+            scores, and boxes stay in float32 either way.
         checkpoint_minutes: Time between checkpoints.
         log_steps: Steps between two lines of the log.
         workers: Processes that make training pictures.
@@ -33,8 +36,11 @@ class LoopSettings:
 
     steps: int = 100_000
     batch_size: int = 32
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    momentum: float = 0.9
     learning_rate: float = 1e-4
     final_rate_share: float = 1.0
+    rate_drops: tuple[int, ...] = ()
     warmup_steps: int = 1000
     weight_decay: float = 0.0
     clip_norm: float = 1.0
@@ -47,19 +53,24 @@ class LoopSettings:
     held_out_crops: int = 128
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "learning_rate", "clip_norm", "checkpoint_minutes", "log_steps"):
+        for name in ("steps", "batch_size", "learning_rate", "checkpoint_minutes", "log_steps"):
             if not getattr(self, name) > 0:
                 raise ConfigError(
                     f"the training setting {name} is {getattr(self, name)}; it needs to be above 0"
                 )
-        for name in ("warmup_steps", "weight_decay", "workers", "seed", "held_out_crops"):
+        for name in ("warmup_steps", "weight_decay", "clip_norm", "workers", "seed", "held_out_crops"):
             if getattr(self, name) < 0:
                 raise ConfigError(
                     f"the training setting {name} is {getattr(self, name)}; it cannot be below 0"
                 )
-        if not 0 <= self.ema_decay < 1:
+        for name in ("ema_decay", "momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(
+                    f"the training setting {name} is {getattr(self, name)}; it lies in 0..1, 1 excluded"
+                )
+        if self.optimizer not in ("adamw", "sgd"):
             raise ConfigError(
-                f"the training setting ema_decay is {self.ema_decay}; it lies in 0..1, 1 excluded"
+                f"the training setting optimizer is {self.optimizer!r}; choose 'adamw' or 'sgd'"
             )
         if not 0 <= self.final_rate_share <= 1:
             raise ConfigError(
@@ -71,7 +82,9 @@ class LoopSettings:
             )
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
+        }
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
@@ -85,7 +98,10 @@ class LoopSettings:
             raise ConfigError(
                 f"{cls.__name__} has no setting {', '.join(unknown)}; remove it or check the spelling"
             )
-        return cls(**saved)
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()
+        }
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -198,11 +214,8 @@ class MantranetSettings(LoopSettings):
             raise ConfigError(
                 f"the training setting extractor is {self.extractor!r}; choose 'frozen', 'low_rate' or 'full'"
             )
-        unknown = sorted(set(self.kinds) - set(TECHNIQUES))
-        if unknown or not self.kinds:
-            raise ConfigError(f"kinds is {self.kinds}; choose some of {', '.join(TECHNIQUES)}")
-        if self.crop_px < 64:
-            raise ConfigError(f"crop_px is {self.crop_px}; anomalies need surroundings, so give 64 or more")
+        _check_kinds(self.kinds)
+        _check_surroundings(self.crop_px)
 
     @classmethod
     def paper(cls) -> Self:
@@ -225,6 +238,97 @@ class MantranetSettings(LoopSettings):
 
 
 @dataclass(frozen=True)
+class RcnnSettings(LoopSettings):
+    """Constrained R-CNN, on forgeries made on the fly or on a prepared set.
+
+    Attributes:
+        crop_px: Side of a training crop, at the pictures' own resolution.
+        kinds: Kinds of generated forgery to learn from, of `core.forgery.TECHNIQUES`.
+        two_classes: Tell manipulated from authentic regions only, not the techniques apart.
+        rpn_batch: Anchors per picture that the region proposal network is trained on.
+        roi_batch: Proposals per picture that the box head is trained on.
+        noise: Where Gaussian noise of variance 5 is added to some samples: "whole" pictures; or only in the true
+            "boxes", as the original does, which gives away where they are.
+        noise_share: Share of the samples with that noise.
+        jpeg_share: Share of the samples that are saved once more as JPEG, of quality 60 to 95, the whole picture.
+    """
+
+    steps: int = 110_000
+    batch_size: int = 1
+    optimizer: Literal["adamw", "sgd"] = "sgd"
+    learning_rate: float = 1e-3
+    rate_drops: tuple[int, ...] = (40_000, 90_000)
+    warmup_steps: int = 0
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+    held_out_crops: int = 64
+    crop_px: int = 512
+    kinds: tuple[str, ...] = TECHNIQUES
+    two_classes: bool = False
+    rpn_batch: int = 256
+    roi_batch: int = 256
+    noise: Literal["whole", "boxes"] = "whole"
+    noise_share: float = 0.5
+    jpeg_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_kinds(self.kinds)
+        _check_surroundings(self.crop_px)
+        if self.noise not in ("whole", "boxes"):
+            raise ConfigError(f"the training setting noise is {self.noise!r}; choose 'whole' or 'boxes'")
+        for name in ("noise_share", "jpeg_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"the training setting {name} is {getattr(self, name)}; it lies in 0..1")
+
+    @classmethod
+    def paper(cls) -> Self:
+        """The released code's schedule: SGD at 1e-3, one picture a step, a tenth of the rate at two steps."""
+        return cls()
+
+    @classmethod
+    def cpu(cls) -> Self:
+        """Tuned for a few CPU cores and the small network: four crops a step, AdamW, few RoIs."""
+        return cls(
+            batch_size=4,
+            optimizer="adamw",
+            learning_rate=5e-4,
+            rate_drops=(),
+            warmup_steps=200,
+            weight_decay=1e-4,
+            clip_norm=10.0,
+            ema_decay=0.999,
+            precision="bf16",
+            workers=1,
+            crop_px=256,
+            rpn_batch=64,
+            roi_batch=32,
+            noise_share=0.1,
+            jpeg_share=0.1,
+        )
+
+
+@dataclass(frozen=True)
+class RcnnStage1Settings(RcnnSettings):
+    """Stage 1 alone, which the released code pre-trains on half as many anchors and RoIs, without noise."""
+
+    rpn_batch: int = 128
+    roi_batch: int = 128
+    noise_share: float = 0.0
+
+
+def _check_kinds(kinds: tuple[str, ...]) -> None:
+    unknown = sorted(set(kinds) - set(TECHNIQUES))
+    if unknown or not kinds:
+        raise ConfigError(f"kinds is {kinds}; choose some of {', '.join(TECHNIQUES)}")
+
+
+def _check_surroundings(crop_px: int) -> None:
+    if crop_px < 64:
+        raise ConfigError(f"crop_px is {crop_px}; anomalies need surroundings, so give 64 or more")
+
+
+@dataclass(frozen=True)
 class FinetuneSettings(LoopSettings):
     """The anomaly detector alone, on a user's own forgeries with masks.
 
@@ -239,8 +343,7 @@ class FinetuneSettings(LoopSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.crop_px < 64:
-            raise ConfigError(f"crop_px is {self.crop_px}; anomalies need surroundings, so give 64 or more")
+        _check_surroundings(self.crop_px)
 
     @classmethod
     def paper(cls) -> Self:

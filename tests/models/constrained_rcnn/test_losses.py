@@ -56,14 +56,30 @@ def test_mask_losses_by_hand():
     # The softmax of both logits is the sigmoid of their difference, 2.
     ours = (math.log(1 + math.exp(-2)) + math.log(1 + math.exp(2))) / 2
     released = (math.log(1 + math.exp(-3)) + math.log(1 + math.exp(3))) / 2
-    assert mask_loss(logits, targets, compat=False).item() == pytest.approx(ours)
-    assert mask_loss(logits, targets, compat=True).item() == pytest.approx(released)
+    nothing = torch.zeros(2, 14, 14)
+    assert mask_loss(logits, targets, nothing, compat=False).item() == pytest.approx(ours)
+    assert mask_loss(logits, targets, nothing, compat=True).item() == pytest.approx(released)
+
+
+def test_ignored_pixels_of_a_mask_do_not_count():
+    logits = torch.tensor([1.0, 3.0]).view(1, 2, 1, 1).expand(1, 2, 14, 14).clone().requires_grad_()
+    targets = torch.zeros(1, 14, 14)
+    ignored = torch.ones(1, 14, 14)
+    ignored[0, 2, :3] = 0
+    targets[0, 2, 0] = 1
+    expected = (math.log(1 + math.exp(-2)) + 2 * math.log(1 + math.exp(2))) / 3
+    loss = mask_loss(logits, targets, ignored, compat=False)
+    assert loss.item() == pytest.approx(expected)
+    loss.backward()
+    assert logits.grad is not None
+    assert not logits.grad[ignored[:, None].expand(1, 2, 14, 14) == 1].any()
+    assert mask_loss(logits, targets, torch.ones(1, 14, 14), compat=False).item() == 0
 
 
 def test_the_released_mask_loss_teaches_one_logit_only():
     for compat in (True, False):
         logits = _randn(2, 2, 14, 14).requires_grad_()
-        mask_loss(logits, torch.ones(2, 14, 14), compat).backward()
+        mask_loss(logits, torch.ones(2, 14, 14), torch.zeros(2, 14, 14), compat).backward()
         assert logits.grad is not None
         assert logits.grad[:, 1].any()
         assert bool(logits.grad[:, 0].any()) != compat

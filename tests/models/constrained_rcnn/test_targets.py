@@ -4,7 +4,7 @@ import torch
 from doctored.metrics.boxes import box_iou as metric_iou
 from doctored.models.constrained_rcnn.anchors import cell_anchors, grid_anchors, inside_picture
 from doctored.models.constrained_rcnn.boxes import encode
-from doctored.models.constrained_rcnn.targets import label_anchors, sample_anchors, sample_rois
+from doctored.models.constrained_rcnn.targets import label_anchors, on_ignored, sample_anchors, sample_rois
 
 TRUE_BOXES = torch.tensor([[10.0, 12, 60, 60], [70, 20, 88, 40], [30, 70, 110, 90]])
 
@@ -120,3 +120,45 @@ def test_an_authentic_picture_gives_background_only():
     targets = sample_rois(_proposals(5, 5), torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), 16, 0.0)
     assert targets.labels.tolist() == [0] * 16
     assert not targets.deltas.any()
+
+
+def test_what_lies_on_an_ignored_region_by_hand():
+    ignored = torch.tensor([[10.0, 10, 30, 30], [0, 0, 0, 0]])
+    boxes = torch.tensor(
+        [
+            [10.0, 10, 30, 30],  # the same
+            [12, 12, 20, 20],  # a part of it, IoU .16
+            [25, 10, 35, 30],  # half of it inside, IoU .2
+            [27, 10, 37, 30],  # 30 % of it inside, IoU .11
+            [0, 0, 36, 36],  # around it, IoU .31
+            [0, 0, 40, 40],  # around it, IoU .25
+            [50, 50, 60, 60],
+        ]
+    )
+    expected = [True, True, True, False, True, False, False]
+    assert on_ignored(boxes, ignored, 0.0).tolist() == expected
+    inclusive = torch.tensor([0.0, 0, 1, 1])
+    assert on_ignored(boxes - inclusive, ignored[:1] - inclusive, 1.0).tolist() == expected
+
+
+def test_ignored_anchors_are_neither_negative_nor_positive_unless_on_a_true_box():
+    anchors = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]])
+    usable, ignored = torch.ones(3, dtype=torch.bool), torch.tensor([True, True, False])
+    assert label_anchors(anchors, torch.zeros(0, 4), usable, 0.0, ignored).labels.tolist() == [-1, -1, 0]
+    true_box = torch.tensor([[0.0, 0, 10, 11]])
+    assert label_anchors(anchors, true_box, usable, 0.0, ignored).labels.tolist() == [1, -1, 0]
+
+
+def test_ignored_proposals_are_no_background():
+    proposals = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]])
+    ignored = torch.tensor([True, True, False])
+    nothing, no_labels = torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)
+    drawn = sample_rois(proposals, nothing, no_labels, 16, 0.0, ignored)
+    assert drawn.rois.unique(dim=0).tolist() == [[40, 0, 50, 10]]
+    true_box, label = torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([2])
+    drawn = sample_rois(proposals, true_box, label, 16, 0.0, ignored)
+    assert drawn.labels.tolist() == [2] + [0] * 15
+    assert (drawn.rois[1:, 0] == 40).all()
+    # Where nothing else is left, the count is kept.
+    drawn = sample_rois(proposals[:2], nothing, no_labels, 16, 0.0, ignored[:2])
+    assert drawn.labels.tolist() == [0] * 16

@@ -17,7 +17,13 @@ from doctored.models.constrained_rcnn.proposals import propose
 from doctored.models.constrained_rcnn.roi import MASK_SIZE, crop_rois, mask_targets, paste_masks
 from doctored.models.constrained_rcnn.rpn import AttentionRPN
 from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
-from doctored.models.constrained_rcnn.targets import RoITargets, label_anchors, sample_anchors, sample_rois
+from doctored.models.constrained_rcnn.targets import (
+    RoITargets,
+    label_anchors,
+    on_ignored,
+    sample_anchors,
+    sample_rois,
+)
 from doctored.models.constrained_rcnn.trunk import Trunk
 
 
@@ -105,9 +111,9 @@ class ConstrainedRCNN(Trunk):
         """
         scaling = self._scaling(image)
         self._check_truths(truths, scaling, len(image))
-        true_boxes = [self._network_boxes(truth, scaling) for truth in truths]
+        true_boxes = [self._network_boxes(truth.boxes_xyxy, scaling) for truth in truths]
         features = self.features(network_pixels(image, scaling, self.settings.compat))
-        rpn_class, rpn_box = self._rpn_losses(features, true_boxes, scaling)
+        rpn_class, rpn_box = self._rpn_losses(features, truths, true_boxes, scaling)
         sampled = self._sample(features, truths, true_boxes, scaling)
         crops = crop_rois(features.conv_4x, [of_picture.rois for of_picture in sampled], self.settings.compat)
         logits, deltas = self.box_head(crops)
@@ -146,9 +152,15 @@ class ConstrainedRCNN(Trunk):
                     f"give 1 to {len(self.settings.classes) - 1}"
                 )
 
-    def _network_boxes(self, truth: Truth, scaling: Scaling) -> torch.Tensor:
-        end = truth.boxes_xyxy.new_tensor([0, 0, self.settings.pixel_end, self.settings.pixel_end])
-        return (truth.boxes_xyxy - end) * scaling.factor
+    def _network_boxes(self, boxes_xyxy: torch.Tensor, scaling: Scaling) -> torch.Tensor:
+        end = boxes_xyxy.new_tensor([0, 0, self.settings.pixel_end, self.settings.pixel_end])
+        return (boxes_xyxy - end) * scaling.factor
+
+    def _ignored(self, boxes: torch.Tensor, truth: Truth, scaling: Scaling) -> torch.Tensor | None:
+        if truth.ignored_boxes_xyxy is None:
+            return None
+        regions = self._network_boxes(truth.ignored_boxes_xyxy, scaling)
+        return on_ignored(boxes, regions, self.settings.pixel_end)
 
     def _proposals(self, features: Features, scaling: Scaling, training: bool) -> list[torch.Tensor]:
         return [
@@ -157,7 +169,11 @@ class ConstrainedRCNN(Trunk):
         ]
 
     def _rpn_losses(
-        self, features: Features, true_boxes: Sequence[torch.Tensor], scaling: Scaling
+        self,
+        features: Features,
+        truths: Sequence[Truth],
+        true_boxes: Sequence[torch.Tensor],
+        scaling: Scaling,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         anchors, pixel_end = features.anchors, self.settings.pixel_end
         # On crops of 256 px few large anchors lie inside, and regions that touch the border would have none.
@@ -165,8 +181,11 @@ class ConstrainedRCNN(Trunk):
         if self.settings.compat:
             usable = inside_picture(anchors, scaling.network_hw, pixel_end)
         pairs = []
-        for logits, deltas, boxes in zip(features.logits, features.deltas, true_boxes, strict=True):
-            targets = label_anchors(anchors, boxes, usable, pixel_end)
+        for logits, deltas, truth, boxes in zip(
+            features.logits, features.deltas, truths, true_boxes, strict=True
+        ):
+            ignored = self._ignored(anchors, truth, scaling)
+            targets = label_anchors(anchors, boxes, usable, pixel_end, ignored)
             labels = sample_anchors(targets.labels, self.settings.rpn_batch)
             pairs.append(torch.stack(rpn_losses(logits, deltas, labels, targets.deltas)))
         rpn_class, rpn_box = torch.stack(pairs).mean(dim=0).unbind()
@@ -185,7 +204,7 @@ class ConstrainedRCNN(Trunk):
             proposals = [torch.cat(pair) for pair in zip(proposals, true_boxes, strict=True)]
         count, pixel_end = self.settings.roi_batch, self.settings.pixel_end
         return [
-            sample_rois(boxes, of_truth, truth.labels, count, pixel_end)
+            sample_rois(boxes, of_truth, truth.labels, count, pixel_end, self._ignored(boxes, truth, scaling))
             for boxes, of_truth, truth in zip(proposals, true_boxes, truths, strict=True)
         ]
 
@@ -215,7 +234,7 @@ class ConstrainedRCNN(Trunk):
         scaling: Scaling,
     ) -> torch.Tensor:
         counts = [len(of_picture.rois) for of_picture in sampled]
-        rois, targets = [], []
+        rois, targets, ignored = [], [], []
         for truth, of_picture, of_logits, of_deltas in zip(
             truths, sampled, logits.split(counts), deltas.split(counts), strict=True
         ):
@@ -225,10 +244,15 @@ class ConstrainedRCNN(Trunk):
             rois.append(self._mask_rois(of_picture, of_logits, of_deltas, scaling))
             mask = network_mask(truth.gt_mask, scaling)
             targets.append(mask_targets(mask, rois[-1], self.settings.compat))
+            if truth.ignore_mask is None:
+                ignored.append(torch.zeros_like(targets[-1]))
+            else:
+                neither = network_mask(truth.ignore_mask, scaling)
+                ignored.append(mask_targets(neither, rois[-1], self.settings.compat))
         if self.mask_stage is None or not any(len(boxes) for boxes in rois):
             return logits.new_zeros(())
         mask_logits = self._mask_logits(self.mask_stage, features, rois)
-        return mask_loss(mask_logits, torch.cat(targets), self.settings.compat)
+        return mask_loss(mask_logits, torch.cat(targets), torch.cat(ignored), self.settings.compat)
 
     def _mask_logits(
         self, mask_stage: MaskStage, features: Features, rois: Sequence[torch.Tensor]

@@ -16,6 +16,9 @@ class Truth:
         labels: (T,) int64, index into the network's classes, from 1.
         gt_mask: (H, W) bool, True where manipulated; None where a data set has boxes only, and then the mask stage
             does not learn from the picture.
+        ignored_boxes_xyxy: (I, 4) float32, boxes of regions that are neither, such as what a copy-move copied; what
+            lies there is no background. None for none.
+        ignore_mask: (H, W) bool, True for pixels that are neither; None for none.
 
     Raises:
         ShapeError: The boxes are not (T, 4) or there is not one label for each.
@@ -24,6 +27,8 @@ class Truth:
     boxes_xyxy: torch.Tensor
     labels: torch.Tensor
     gt_mask: torch.Tensor | None = None
+    ignored_boxes_xyxy: torch.Tensor | None = None
+    ignore_mask: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         boxes = self.boxes_xyxy

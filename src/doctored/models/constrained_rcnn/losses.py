@@ -60,15 +60,21 @@ def roi_losses(
     return F.cross_entropy(logits, labels), off / len(labels)
 
 
-def mask_loss(logits: torch.Tensor, targets: torch.Tensor, compat: bool) -> torch.Tensor:
-    """Mean over all pixels of all mask RoIs.
+def mask_loss(
+    logits: torch.Tensor, targets: torch.Tensor, ignored: torch.Tensor, compat: bool
+) -> torch.Tensor:
+    """Mean over all counted pixels of all mask RoIs; 0 if none counts.
 
     Shapes:
-        logits: (M, 2, 14, 14), M at least 1. targets: (M, 14, 14), 0 or 1.
+        logits: (M, 2, 14, 14), M at least 1. targets, ignored: (M, 14, 14), 0 or 1; where ignored is 1, pixels do not
+            count.
 
     Differs: the released code trains the sigmoid of the manipulated logit alone, but tests the softmax over both;
         here it is the softmax in both.
     """
     if compat:
-        return F.binary_cross_entropy_with_logits(logits[:, 1], targets)
-    return F.cross_entropy(logits, targets.long())
+        losses = F.binary_cross_entropy_with_logits(logits[:, 1], targets, reduction="none")
+    else:
+        losses = F.cross_entropy(logits, targets.long(), reduction="none")
+    counted = 1 - ignored
+    return (losses * counted).sum() / counted.sum().clamp(min=1)

@@ -13,6 +13,7 @@ ROI_FOREGROUND_IOU = 0.5
 ROI_FOREGROUND_SHARE = 0.25
 DELTA_STDS = (0.1, 0.1, 0.2, 0.2)
 """The box head predicts its deltas in these units."""
+_IGNORED_SHARE = 0.5
 
 IGNORED = -1
 
@@ -28,8 +29,27 @@ class AnchorTargets:
     deltas: torch.Tensor
 
 
+def on_ignored(boxes: torch.Tensor, ignored_boxes: torch.Tensor, pixel_end: float) -> torch.Tensor:
+    """(N,) bool: which boxes (N, 4) show so much of an ignored region (I, 4) that they are no background.
+
+    That is where they overlap it as no negative anchor may overlap a true box, by 0.3, or have half of themselves in
+    it, so that a part of the region is none either.
+    """
+    sides = torch.minimum(boxes[:, None, 2:], ignored_boxes[:, 2:]) - torch.maximum(
+        boxes[:, None, :2], ignored_boxes[:, :2]
+    )
+    shared = (sides + pixel_end).clamp(min=0).prod(dim=-1)
+    own = (boxes[:, 2:] - boxes[:, :2] + pixel_end).prod(dim=-1, keepdim=True)
+    inside = shared >= _IGNORED_SHARE * own.clamp(min=1e-6)
+    return (inside | (iou(boxes, ignored_boxes, pixel_end) >= RPN_NEGATIVE_IOU)).any(dim=1)
+
+
 def label_anchors(
-    anchors: torch.Tensor, true_boxes: torch.Tensor, usable: torch.Tensor, pixel_end: float
+    anchors: torch.Tensor,
+    true_boxes: torch.Tensor,
+    usable: torch.Tensor,
+    pixel_end: float,
+    ignored: torch.Tensor | None = None,
 ) -> AnchorTargets:
     """Which anchors are on a manipulated region, before sampling.
 
@@ -40,15 +60,17 @@ def label_anchors(
         anchors: (N, 4).
         true_boxes: (T, 4); T = 0 for an authentic picture, all of whose usable anchors are negative.
         usable: (N,) bool, the anchors to ask.
+        ignored: (N,) bool, as `on_ignored` gives it: anchors that are not negative; None for none.
     """
     labels = torch.full((len(anchors),), IGNORED, device=anchors.device)
+    background = usable if ignored is None else usable & ~ignored
     if not len(true_boxes):
-        labels[usable] = 0
+        labels[background] = 0
         return AnchorTargets(labels, torch.zeros_like(anchors))
     overlaps = iou(anchors, true_boxes, pixel_end) * usable[:, None]
     best_overlap, best_box = overlaps.max(dim=1)
     best_of_box = overlaps.max(dim=0).values
-    labels[best_overlap < RPN_NEGATIVE_IOU] = 0
+    labels[background & (best_overlap < RPN_NEGATIVE_IOU)] = 0
     labels[((overlaps == best_of_box) & (overlaps > 0)).any(dim=1)] = 1
     labels[best_overlap >= RPN_POSITIVE_IOU] = 1
     labels[~usable] = IGNORED
@@ -81,7 +103,12 @@ class RoITargets:
 
 
 def sample_rois(
-    proposals: torch.Tensor, true_boxes: torch.Tensor, true_labels: torch.Tensor, count: int, pixel_end: float
+    proposals: torch.Tensor,
+    true_boxes: torch.Tensor,
+    true_labels: torch.Tensor,
+    count: int,
+    pixel_end: float,
+    ignored: torch.Tensor | None = None,
 ) -> RoITargets:
     """Exactly `count` RoIs drawn at random: a quarter foreground (overlap 0.5 or more) at most, the rest background.
 
@@ -92,13 +119,18 @@ def sample_rois(
         proposals: (P, 4), P at least 1.
         true_boxes: (T, 4); T = 0 for an authentic picture.
         true_labels: (T,) int64, from 1.
+        ignored: (P,) bool, as `on_ignored` gives it: proposals that are not background, unless there is nothing else
+            at all; None for none.
     """
     if len(true_boxes):
         overlap, match = iou(proposals, true_boxes, pixel_end).max(dim=1)
     else:
         overlap, match = proposals.new_zeros(len(proposals)), None
     foreground = (overlap >= ROI_FOREGROUND_IOU).nonzero()[:, 0]
-    background = (overlap < ROI_FOREGROUND_IOU).nonzero()[:, 0]
+    elsewhere = overlap < ROI_FOREGROUND_IOU
+    if ignored is not None and not (elsewhere & ignored).all():
+        elsewhere = elsewhere & ~ignored
+    background = elsewhere.nonzero()[:, 0]
     share = min(len(foreground), int(count * ROI_FOREGROUND_SHARE))
     wanted = share if len(background) else count
     drawn = torch.cat([_draw(foreground, wanted), _draw(background, count - wanted)])
