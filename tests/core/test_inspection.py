@@ -86,7 +86,13 @@ def test_json_of_a_full_result_word_for_word():
         "outputs": {"map": "out/b.map.png"},
         "timing": {"seconds": 1.25, "peak_memory_mb": 512.0},
         "version": "0.1.0",
-        "calibration": {"sha256": "a" * 64, "pictures": 63, "as_high": 0, "operating_point": 0.05},
+        "calibration": {
+            "sha256": "a" * 64,
+            "pictures": 63,
+            "as_high": 0,
+            "operating_point": 0.05,
+            "smaller": False,
+        },
     }
 
 

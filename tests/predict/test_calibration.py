@@ -126,6 +126,47 @@ def test_false_alarms_are_as_promised_where_scores_depend_on_size_and_quality():
     assert 0.4 < np.mean(np.array(rates) <= 0.5) < 0.6
 
 
+def sized(slope: float, seed: int = 0) -> list[tuple[int, str, float]]:
+    """Versions at 64, 128, 256 and 512 px of 80 photographs, whose scores grow by the slope with each doubling."""
+    rng = np.random.default_rng(seed)
+    return [
+        (64 * 2**step, "lossless", level + slope * step + rng.normal(0, 0.01))
+        for level in rng.normal(size=80)
+        for step in range(4)
+    ]
+
+
+def test_a_larger_picture_is_compared_with_smaller_ones_where_scores_fall():
+    photographs = [number for number in range(80) for _ in range(4)]
+    falling = make_calibration(sized(-0.5), photographs=photographs)
+    assert falling.scores_fall_with_size
+    found = falling.like((3000, 4000), "lossless")
+    assert found.smaller
+    np.testing.assert_array_equal(found.scores, falling.like((512, 512), "lossless").scores)
+    assert not falling.like((512, 512), "lossless").smaller
+    # Nothing is known about smaller ones, nor about other compression.
+    assert len(falling.like((20, 20), "lossless").scores) == 0
+    assert len(falling.like((3000, 4000), 90.0).scores) == 0
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.5])
+def test_a_larger_picture_is_not_judged_where_scores_rise_or_stay(slope: float):
+    photographs = [number for number in range(80) for _ in range(4)]
+    # Where they stay, chance decides whether the quantiles fall at both steps.
+    found = [
+        make_calibration(sized(slope, seed), photographs=photographs).scores_fall_with_size
+        for seed in range(8)
+    ]
+    assert sum(found) <= 4
+    rising = make_calibration(sized(0.5), photographs=photographs)
+    assert len(rising.like((3000, 4000), "lossless").scores) == 0
+
+
+def test_too_few_photographs_say_nothing_about_size():
+    photographs = [number for number in range(40) for _ in range(4)]
+    assert not make_calibration(sized(-0.5)[:160], photographs=photographs).scores_fall_with_size
+
+
 def test_it_comes_back_from_its_file_and_has_the_same_bytes_each_time(tmp_path: Path):
     entries = [(64, "lossless", 0.1), (100, 87.5, 1 / 3), (5000, "webp", -2.0)]
     calibration = make_calibration(entries, groups=["b", "a", "b"])

@@ -46,6 +46,18 @@ def test_no_signs_below_it():
     )
 
 
+def test_a_large_picture_that_is_compared_with_smaller_ones_says_so():
+    rows = [(32 * 2**step, "lossless", float(score - step)) for score in range(1, 100) for step in range(3)]
+    photographs = [number for number in range(99) for _ in range(3)]
+    calibration = make_calibration(rows, photographs=photographs)
+    judgement = judge(97.5, facts(4000, 3000), calibration, 0.05)
+    assert judgement.verdict == "manipulated"
+    assert judgement.comparison.smaller
+    assert (
+        "compared with 99 of like compression that are smaller; larger ones score lower" in judgement.reason
+    )
+
+
 @pytest.mark.parametrize("calibrated", [False, True])
 def test_a_tiny_picture_is_not_judged(calibrated: bool):
     judgement = judge(1e6, facts(200, 63), CALIBRATION if calibrated else None, 0.05)

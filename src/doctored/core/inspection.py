@@ -218,12 +218,14 @@ class Comparison:
         as_high: How many of them score at least as high, k; the rate is (k + 1) / (n + 1).
         operating_point: The accepted false-alarm rate, in (0, 1).
         sha256: Of the calibration file, lower-case hexadecimal.
+        smaller: Whether those pictures are smaller than this one, because there are too few of its size.
     """
 
     pictures: int
     as_high: int
     operating_point: float
     sha256: str
+    smaller: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The value of the key ``calibration``."""
@@ -232,6 +234,7 @@ class Comparison:
             "pictures": int(self.pictures),
             "as_high": int(self.as_high),
             "operating_point": float(self.operating_point),
+            "smaller": self.smaller,
         }
 
 

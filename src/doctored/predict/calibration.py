@@ -91,10 +91,12 @@ class Like:
         scores: (N,) float64, of those that are truly like it.
         nearest: (M,) float64, of those that it is compared with to get a detection score: the same, or where these
             are fewer than `FEWEST_LIKE` the nearest there are, however far; never empty.
+        smaller: Whether they are like it in compression only, and smaller; see `Calibration.like`.
     """
 
     scores: NDArray[np.float64]
     nearest: NDArray[np.float64]
+    smaller: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,14 +168,57 @@ class Calibration:
         independently. Then groups take turns, each giving its nearest photograph left, until `MOST_LIKE` are found;
         and where one group still has more than all others together, its farthest are dropped down to as many, or
         as `FEWEST_LIKE` in all need. So no large source decides alone.
+
+        Photographs large enough to be like the pictures of today's cameras are few. Where too few are like a picture
+        because it is larger than most of them, it is compared with those instead, if `scores_fall_with_size`: then the
+        rate comes out too high rather than too low.
         """
-        distances, entries = self._nearest_versions(size_hw, compression)
-        near = entries[distances <= REACH_OCTAVES]
-        like = self._balanced(near)
+        octaves = _size_octaves(size_hw)
+        like, entries = self._like(octaves, compression)
+        if len(like) < FEWEST_LIKE and octaves > self._usual_octaves and self.scores_fall_with_size:
+            of_smaller, _ = self._like(self._usual_octaves, compression)
+            if len(of_smaller) >= FEWEST_LIKE:
+                scores = self._scores[of_smaller]
+                return Like(scores, scores, smaller=True)
         scores = self._scores[like]
-        if len(like) >= FEWEST_LIKE:
-            return Like(scores, scores)
-        return Like(scores, self._scores[entries[:FEWEST_LIKE]])
+        return Like(scores, scores if len(like) >= FEWEST_LIKE else self._scores[entries[:FEWEST_LIKE]])
+
+    def _like(self, octaves: float, compression: Compression) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The entries like a picture of that size, and the nearest of each photograph, nearest first."""
+        distances, entries = self._nearest_versions(octaves, compression)
+        return self._balanced(entries[distances <= REACH_OCTAVES]), entries
+
+    @cached_property
+    def scores_fall_with_size(self) -> bool:
+        """Whether larger versions of the same photographs score lower, at the top of their scores too.
+
+        Compared are the versions of usual size with those of half and of a quarter of the side: median and 0.95
+        quantile must fall, or stay, at both steps.
+        """
+        rows = []
+        for step in (0, 1, 2):
+            offsets = np.abs(self._octaves - (self._usual_octaves - step))
+            order = np.argsort(offsets, kind="stable")
+            photographs, first = np.unique(self._photographs[order], return_index=True)
+            near = offsets[order[first]] <= REACH_OCTAVES / 2
+            scores = dict(
+                zip(photographs[near].tolist(), self._scores[order[first[near]]].tolist(), strict=True)
+            )
+            rows.append(scores)
+        common = sorted(rows[0].keys() & rows[1].keys() & rows[2].keys())
+        if len(common) < FEWEST_LIKE:
+            return False
+        of_size, of_half, of_quarter = (
+            np.quantile([scores[photograph] for photograph in common], (0.5, 0.95)) for scores in rows
+        )
+        return bool((of_size <= of_half).all() and (of_half <= of_quarter).all())
+
+    @cached_property
+    def _usual_octaves(self) -> float:
+        """The size that half of the photographs reach."""
+        largest = np.full(len(self.photographs), -np.inf)
+        np.maximum.at(largest, self._photographs, self._octaves)
+        return float(np.median(largest[np.isfinite(largest)]))
 
     def counts_near(self, size_hw: tuple[int, int]) -> tuple[int, int, int]:
         """How many photographs have a version of nearly that size in any compression, only smaller, only larger."""
@@ -253,13 +298,13 @@ class Calibration:
         return np.array([entry.raw_score for entry in self.entries])
 
     def _nearest_versions(
-        self, size_hw: tuple[int, int], compression: Compression
+        self, size_octaves: float, compression: Compression
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Distances and numbers of the nearest entry of each photograph, nearest first."""
         kind, octaves = _compression_octaves(compression)
         own_kinds, own_octaves = self._compressions
         apart = np.where(own_kinds == kind, own_octaves - octaves, _FARTHEST)
-        distances = np.hypot(self._octaves - _size_octaves(size_hw), apart)
+        distances = np.hypot(self._octaves - size_octaves, apart)
         order = np.argsort(distances, kind="stable")
         _, first = np.unique(self._photographs[order], return_index=True)
         nearest = order[np.sort(first)]

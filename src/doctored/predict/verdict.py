@@ -71,7 +71,7 @@ def judge(
     rate = false_alarm_rate(raw_score, like.scores)
     score = detection_score(raw_score, like.nearest, operating_point)
     as_high = int((like.scores >= raw_score).sum())
-    numbers = score, rate, Comparison(count, as_high, operating_point, calibration.sha256)
+    numbers = score, rate, Comparison(count, as_high, operating_point, calibration.sha256, like.smaller)
     if too_small:
         return Judgement("cannot_judge", too_small, *numbers)
     if count < FEWEST_LIKE:
@@ -80,6 +80,8 @@ def judge(
         return Judgement("cannot_judge", _too_few(operating_point, count), *numbers)
     sentence = f"of authentic pictures like this one, {in_words(rate)} score this high"
     base = f"compared with {count} of like size and compression"
+    if like.smaller:
+        base = f"compared with {count} of like compression that are smaller; larger ones score lower"
     if rate <= operating_point:
         return Judgement(
             "manipulated", f"{sentence} ({base}; the limit is {in_words(operating_point)})", *numbers
