@@ -32,6 +32,7 @@ MAY_ALSO_IMPORT = {"evaluate/robustness.py": {"synth"}, "evaluate/cost.py": {"mo
 # It rewrites a PyTorch network for export; nothing that detects imports it.
 NEEDS_TORCH = {"predict/export.py"}
 HEAVY = (
+    "c2pa",
     "cv2",
     "h5py",
     "jinja2",
@@ -41,6 +42,7 @@ HEAVY = (
     "openvino",
     "pyarrow",
     "pywt",
+    "reportlab",
     "rich",
     "safetensors",
     "skimage",

@@ -16,7 +16,19 @@ from doctored.apps.calibrate_cli import calibrate_app
 from doctored.apps.data_cli import data_app
 from doctored.apps.evaluate_cli import evaluate_app
 from doctored.apps.forge_cli import forge_app
+from doctored.apps.options import (
+    CalibrationFile,
+    Device,
+    Fpr,
+    MaxMegabytes,
+    MaxMegapixels,
+    Model,
+    Pictures,
+    Precision,
+    Tile,
+)
 from doctored.apps.progress import ProgressBar
+from doctored.apps.report_cli import report_app
 from doctored.apps.train_cli import train_app
 from doctored.core.errors import ConfigError, DoctoredError, MissingExtraError
 
@@ -24,13 +36,13 @@ from doctored.core.errors import ConfigError, DoctoredError, MissingExtraError
 _EXTRA_OF_PACKAGE = {
     "cv2": "train",
     "h5py": "convert",
-    "jinja2": "eval",
     "lightning_fabric": "train",
     "matplotlib": "eval",
     "nncf": "train",
     "pi_heif": "heif",
     "pyarrow": "eval",
     "pywt": "train",
+    "reportlab": "pdf",
     "safetensors": "train",
     "tensorboard": "train",
     "skimage": "train",
@@ -72,6 +84,7 @@ _OPTIONS: dict[str, Any] = {
 }
 app = typer.Typer(cls=_Commands, **_OPTIONS)
 weights_app = typer.Typer(**_OPTIONS)
+app.add_typer(report_app)
 app.add_typer(train_app, name="train")
 app.add_typer(forge_app)
 app.add_typer(evaluate_app)
@@ -79,18 +92,6 @@ app.add_typer(calibrate_app)
 app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")
 
-Model = Annotated[
-    str,
-    typer.Option("--model", help="Name from 'doctored models', or the folder of a run or an exported model."),
-]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
-Precision = Annotated[str, typer.Option("--precision", help="auto, int8, bf16 or fp32.")]
-Tile = Annotated[
-    int | None,
-    typer.Option(
-        "--tile", metavar="PX", help="Side of the tiles; the result is the same.", show_default="auto"
-    ),
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -109,12 +110,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _positive(number: float) -> float:
-    if not number > 0:
-        raise typer.BadParameter(f"give a number above 0; got {number:g}")
-    return number
-
-
 @app.callback()
 def doctored_command(
     version: Annotated[
@@ -130,14 +125,7 @@ def doctored_command(
 
 @app.command()
 def detect(
-    pictures: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="PICTURE",
-            help="Files or patterns; - reads paths from standard input.",
-            show_default=False,
-        ),
-    ],
+    pictures: Pictures,
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="DIR", help="Write overlay, maps and JSON of each picture here."),
@@ -147,27 +135,10 @@ def detect(
     model: Model = "mantranet",
     tile: Tile = None,
     precision: Precision = "auto",
-    fpr: Annotated[
-        float,
-        typer.Option(
-            "--fpr", metavar="RATE", help="Accepted rate of false alarms; at or under it: manipulated."
-        ),
-    ] = 0.05,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(
-            "--calibration",
-            metavar="FILE",
-            help="Made by 'doctored calibrate' for this model.",
-            show_default="that of the model",
-        ),
-    ] = None,
-    max_mp: Annotated[
-        float, typer.Option("--max-mp", callback=_positive, help="Refuse pictures of more megapixels.")
-    ] = 400,
-    max_mb: Annotated[
-        float, typer.Option("--max-mb", callback=_positive, help="Refuse files of more megabytes.")
-    ] = 500,
+    fpr: Fpr = 0.05,
+    calibration: CalibrationFile = None,
+    max_mp: MaxMegapixels = 400,
+    max_mb: MaxMegabytes = 500,
     force: Annotated[bool, typer.Option("--force", help="Overwrite results in --output.")] = False,
 ) -> None:
     """Say of each picture whether it was manipulated, and where.
@@ -176,7 +147,7 @@ def detect(
         doctored detect photo.jpg --output out
         doctored detect --json *.jpg > results.jsonl
     """
-    from doctored.apps.detect import Batch, list_inputs, summary
+    from doctored.apps.detect import Batch, list_inputs, results, summary
     from doctored.apps.outputs import plan_outputs, prepare_folder
     from doctored.predict import Detector
 
@@ -197,7 +168,8 @@ def detect(
             bar.hide()
             typer.echo(sentence, err=True)
 
-        for result in Batch(paths, detector, plans, max_mp, max_mb, bar.show, announce).results():
+        batch = Batch(paths, detector, max_mp, max_mb, bar.show, announce)
+        for result in results(batch, plans):
             bar.hide()
             if result["error"] is not None:
                 failed = True

@@ -5,15 +5,17 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from glob import iglob
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from doctored.core.errors import DoctoredError
 
 if TYPE_CHECKING:
     from doctored.apps.outputs import OutputFiles
+    from doctored.core.inspection import Inspection
     from doctored.core.picture import Picture
     from doctored.predict import Detector
 
+_Outcome = TypeVar("_Outcome")
 _ANNOUNCED_SECONDS = 20
 # An estimate times the model, which itself takes longer than anything smaller than this.
 _WORTH_ESTIMATING_PX = 1_000_000
@@ -49,7 +51,6 @@ class Batch:
     Args:
         paths: Of the pictures.
         detector: The model.
-        plans: Where the files of each picture go; None writes none.
         max_megapixels: Larger pictures are refused.
         max_megabytes: Larger files are refused.
         on_progress: Called with the number of pictures done, in which the one at work counts as the share of it
@@ -59,29 +60,32 @@ class Batch:
 
     paths: Sequence[str]
     detector: "Detector"
-    plans: "Sequence[OutputFiles] | None"
     max_megapixels: float
     max_megabytes: float
     on_progress: Callable[[float, int], None]
     announce: Callable[[str], None]
 
-    def results(self) -> Iterator[dict[str, Any]]:
-        """The JSON form of each result, in order; a picture that fails does not stop the others."""
-        from doctored.core.inspection import failed_json
+    def each(
+        self, use: "Callable[[int, Picture, Inspection], _Outcome]", fail: Callable[[str, str], _Outcome]
+    ) -> Iterator[_Outcome]:
+        """Inspect all pictures in order; one that fails does not stop the others.
 
+        Args:
+            use: Makes of the number, the picture and its inspection what is wanted; their arrays are gone before the
+                next picture is read, unless it keeps them.
+            fail: Makes the same of a path and a sentence on what is wrong with it.
+        """
         for number, path in enumerate(self.paths):
             try:
-                result = self._inspect(number)
+                outcome = self._inspect(number, use)
             except DoctoredError as error:
-                result = failed_json(path, str(error))
+                outcome = fail(path, str(error))
             except MemoryError:
-                result = failed_json(path, f"{path} needs more memory than is free; close other programs")
+                outcome = fail(path, f"{path} needs more memory than is free; close other programs")
             self.on_progress(number + 1, len(self.paths))
-            yield result
+            yield outcome
 
-    def _inspect(self, number: int) -> dict[str, Any]:
-        """One picture; its arrays are gone before the next one is read."""
-        from doctored.apps.outputs import write_outputs
+    def _inspect(self, number: int, use: "Callable[[int, Picture, Inspection], _Outcome]") -> _Outcome:
         from doctored.core.read_image import read_image
 
         path = self.paths[number]
@@ -90,13 +94,7 @@ class Batch:
         inspection = self.detector.inspect(
             picture, on_progress=lambda done, total: self.on_progress(number + done / total, len(self.paths))
         )
-        if self.plans is None:
-            return inspection.to_json(path=path)
-        files = self.plans[number]
-        outputs = {kind: str(file) for kind, file in files.by_kind().items()}
-        result = inspection.to_json(path=path, outputs=outputs)
-        write_outputs(files, picture, inspection, result)
-        return result
+        return use(number, picture, inspection)
 
     def _announce_duration(self, number: int, picture: "Picture") -> None:
         """Say before the first picture how long all may take, and before any other whether it alone is long."""
@@ -112,6 +110,28 @@ class Batch:
             self.announce(
                 f"{count} pictures take about {_duration(seconds * count)} if all are like the first ({size})"
             )
+
+
+def results(batch: Batch, plans: "Sequence[OutputFiles] | None") -> Iterator[dict[str, Any]]:
+    """The JSON form of each result, in order.
+
+    Args:
+        batch: The pictures.
+        plans: Where the files of each picture go; None writes none.
+    """
+    from doctored.apps.outputs import write_outputs
+    from doctored.core.inspection import failed_json
+
+    def result_of(number: int, picture: "Picture", inspection: "Inspection") -> dict[str, Any]:
+        path = batch.paths[number]
+        if plans is None:
+            return inspection.to_json(path=path)
+        outputs = {kind: str(file) for kind, file in plans[number].by_kind().items()}
+        result = inspection.to_json(path=path, outputs=outputs)
+        write_outputs(plans[number], picture, inspection, result)
+        return result
+
+    return batch.each(result_of, failed_json)
 
 
 def _duration(seconds: float) -> str:

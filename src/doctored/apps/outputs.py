@@ -98,19 +98,26 @@ def prepare_folder(folder: Path, plans: Sequence[OutputFiles], inputs: Sequence[
         ConfigError: a file is in the way.
         OutputError: the folder cannot be made or written to.
     """
+    make_folder(folder)
+    originals = {os.path.realpath(path) for path in inputs}
+    for plan in plans:
+        for file in plan.by_kind().values():
+            if os.path.realpath(file) in originals:
+                raise ConfigError(f"{file} is one of the pictures to analyse; choose another --output folder")
+            if file.exists() and not force:
+                raise ConfigError(
+                    f"{file} already exists; choose another --output folder, or overwrite with --force"
+                )
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder with its parents if it is missing, and see whether it can be written to.
+
+    Raises:
+        OutputError: it cannot be made or written to.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        originals = {os.path.realpath(path) for path in inputs}
-        for plan in plans:
-            for file in plan.by_kind().values():
-                if os.path.realpath(file) in originals:
-                    raise ConfigError(
-                        f"{file} is one of the pictures to analyse; choose another --output folder"
-                    )
-                if file.exists() and not force:
-                    raise ConfigError(
-                        f"{file} already exists; choose another --output folder, or overwrite with --force"
-                    )
         probe = _temporary(folder / "probe")
         probe.touch()
         probe.unlink()
@@ -137,16 +144,25 @@ def write_outputs(
     maps = {"map": inspection.localization_map} | {
         f"{witness.name}_map": witness.localization_map for witness in inspection.witnesses
     }
-    overlay = _overlay_bands(picture.pixels, inspection.localization_map)
-    write = partial(write_png, bands=overlay, size_hw=size_hw, icc_profile=_rgb_profile(picture))
-    _write(paths["overlay"], write)
+    overlay = overlay_bands(picture.pixels, inspection.localization_map)
+    write = partial(write_png, bands=overlay, size_hw=size_hw, icc_profile=rgb_profile(picture))
+    write_complete(paths["overlay"], write)
     for kind, localization_map in maps.items():
-        _write(paths[kind], partial(write_png, bands=_grey_bands(localization_map), size_hw=size_hw))
+        write_complete(paths[kind], partial(write_png, bands=_grey_bands(localization_map), size_hw=size_hw))
     text = json.dumps(result, indent=2, allow_nan=False) + "\n"
-    _write(paths["json"], lambda file: file.write(text.encode("ascii")))
+    write_complete(paths["json"], lambda file: file.write(text.encode("ascii")))
 
 
-def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_complete(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file that appears under its name only when it is complete.
+
+    Args:
+        path: Of the file; one that exists is replaced.
+        write: Gets it open for binary writing.
+
+    Raises:
+        OutputError: the disk is full or refuses to write.
+    """
     temporary = _temporary(path)
     try:
         try:
@@ -170,7 +186,7 @@ def _unwritable(path: Path, error: OSError) -> OutputError:
     )
 
 
-def _rgb_profile(picture: Picture) -> bytes | None:
+def rgb_profile(picture: Picture) -> bytes | None:
     """The picture's colour profile, if it fits RGB pixels (that of a CMYK file does not)."""
     profile = picture.icc_profile
     return profile if profile and profile[16:20] == b"RGB " else None
@@ -186,9 +202,15 @@ def _grey_bands(localization_map: NDArray[np.float32]) -> Iterator[NDArray[np.ui
         yield np.rint(localization_map[rows] * np.float32(65535)).astype(np.uint16)
 
 
-def _overlay_bands(
+def overlay_bands(
     pixels: NDArray[np.uint8], localization_map: NDArray[np.float32]
 ) -> Iterator[NDArray[np.uint8]]:
+    """The overlay, (rows, W, 3) uint8 at a time: the picture in grey under the colours of suspicion.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+        localization_map: (H, W) float32 in [0, 1].
+    """
     colours, alphas = suspicion_colours()
     premultiplied = np.floor(colours * alphas[:, None]).astype(np.uint16)
     # In 256ths, so that 255 times a weight still fits 16 bits.

@@ -165,7 +165,7 @@ def _copy_upright(image: Image.Image, orientation: int, bit_depth: int) -> npt.N
     # Alpha that a palette or a colour key defines; Pillow would warn that converting to RGB loses it.
     image.info.pop("transparency", None)
     upright = np.empty((width, height, 3) if orientation >= 5 else (height, width, 3), np.uint8)
-    stored = _as_stored(upright, orientation)
+    stored = as_stored(upright, orientation)
     rows = max(1, _BAND_PIXELS // width)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
@@ -173,8 +173,13 @@ def _copy_upright(image: Image.Image, orientation: int, bit_depth: int) -> npt.N
     return upright
 
 
-def _as_stored(upright: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
-    """A view of an upright picture whose rows and columns run as in the file."""
+def as_stored(upright: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    """A view of an upright picture whose rows and columns run as in the file.
+
+    Args:
+        upright: (H, W, 3) uint8.
+        orientation: The EXIF orientation that made it upright, 1..8.
+    """
     transposed = upright.transpose(1, 0, 2)
     return {
         1: upright,

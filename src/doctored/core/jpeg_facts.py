@@ -47,9 +47,7 @@ class JpegFacts:
         15 it comes out too high, since steps end at 255.
         """
         luma = self.quantization_tables[0]
-        percent = 100 * sum(luma) / len(luma) / _MEAN_STEP_AT_50
-        quality = 100 - percent / 2 if percent <= 100 else 5000 / percent
-        return min(100.0, max(1.0, round(quality, 1)))
+        return quality_of_percent(100 * sum(luma) / len(luma) / _MEAN_STEP_AT_50)
 
     @classmethod
     def from_header(cls, image: JpegImagePlugin.JpegImageFile) -> JpegFacts:
@@ -65,6 +63,12 @@ class JpegFacts:
             subsampling=_name_subsampling(sampling_hv),
             progressive=bool(image.info.get("progressive", False)),
         )
+
+
+def quality_of_percent(percent: float) -> float:
+    """The libjpeg quality, 1..100, at which steps are this many percent of those of quality 50."""
+    quality = 100 - percent / 2 if percent <= 100 else 5000 / percent
+    return min(100.0, max(1.0, round(quality, 1)))
 
 
 def _name_subsampling(sampling_hv: tuple[tuple[int, int], ...]) -> str:

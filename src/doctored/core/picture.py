@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doctored.core.errors import ConfigError, ShapeError
+from doctored.core.exif_facts import ExifFacts
 from doctored.core.jpeg_facts import JpegFacts
 
 
@@ -26,6 +27,7 @@ class Picture:
         mode: Colour layout in the file, in Pillow's words ("RGB", "L", "P", "CMYK", "I;16", ...).
         icc_profile: The embedded colour profile, kept for display and never applied to `pixels`.
         jpeg: Compression facts of a JPEG file; None for every other format.
+        exif: What its EXIF block says; None if it has none.
         sha256: Hash of the file's bytes, in hex; of the pixels' bytes for an array.
         file_bytes: Length of the file; of the pixels for an array.
     """
@@ -39,6 +41,7 @@ class Picture:
     mode: str
     icc_profile: bytes | None
     jpeg: JpegFacts | None
+    exif: ExifFacts | None
     sha256: str
     file_bytes: int
 
@@ -95,6 +98,7 @@ class Picture:
             mode={1: "L", 3: "RGB", 4: "RGBA"}[channels],
             icc_profile=None,
             jpeg=None,
+            exif=None,
             sha256=hashlib.sha256(pixels.data).hexdigest(),
             file_bytes=pixels.nbytes,
         )

@@ -13,6 +13,7 @@ from PIL import Image, JpegImagePlugin
 
 from doctored.core.decoding import decode_upright, open_picture, pillow_limit_lifted, stored_bit_depth
 from doctored.core.errors import ConfigError, DataError, DoctoredError, ImageReadError, ShapeError
+from doctored.core.exif_facts import ExifFacts
 from doctored.core.image_formats import CAMERA_RAW, recognise, webp_size_wh
 from doctored.core.jpeg_facts import JpegFacts
 from doctored.core.picture import Picture
@@ -49,7 +50,20 @@ def read_image(
         if not value > 0:
             raise ConfigError(f"{limit} must be a positive number, got {value}")
     name = os.fsdecode(path)
-    data = _read_bytes(name, max_megabytes)
+    return decode_image(name, _read_bytes(name, max_megabytes), max_megapixels=max_megapixels)
+
+
+def decode_image(name: str, data: bytes, *, max_megapixels: float = 400) -> Picture:
+    """Decode a picture file that is in memory already, as `read_image` does.
+
+    Args:
+        name: What messages call it; its ending helps to spot camera RAW files.
+        data: The whole file.
+        max_megapixels: As for `read_image`.
+
+    Raises:
+        ImageReadError: As for `read_image`, and so is the other error.
+    """
     image_format, description = recognise(data, Path(name).suffix.lower())
     if image_format is None:
         raw = description == CAMERA_RAW
@@ -111,6 +125,7 @@ def _decode(name: str, data: bytes, image_format: str, max_megapixels: float) ->
         jpeg = JpegFacts.from_header(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None
         pixels, orientation, stored_size_hw = decode_upright(name, image, bit_depth)
         icc_profile = image.info.get("icc_profile")
+        exif = _exif(image, image_format, data)
     return Picture(
         pixels=pixels,
         path=name,
@@ -121,9 +136,18 @@ def _decode(name: str, data: bytes, image_format: str, max_megapixels: float) ->
         mode=mode,
         icc_profile=icc_profile if isinstance(icc_profile, bytes) else None,
         jpeg=jpeg,
+        exif=exif,
         sha256=hashlib.sha256(data).hexdigest(),
         file_bytes=len(data),
     )
+
+
+def _exif(image: Image.Image, image_format: str, data: bytes) -> ExifFacts | None:
+    if image_format == "TIFF":  # the file itself is laid out like an EXIF block
+        facts = ExifFacts.from_block(data, with_thumbnail=False)
+        return facts if facts != ExifFacts() else None
+    block = image.info.get("exif")
+    return ExifFacts.from_block(block) if isinstance(block, bytes) and block else None
 
 
 def _check_megapixels(name: str, size_wh: tuple[int, int], max_megapixels: float) -> None:
