@@ -41,6 +41,28 @@ def test_every_type_and_shape_comes_back(tmp_path: Path, shards: int):
         np.testing.assert_array_equal(found[name], array, strict=True)
 
 
+def test_what_tensorflow_itself_wrote():
+    """`parity/make_tiny_bundle.py` made it: two shards, and beside plain variables three of other kinds."""
+    bundle = TensorBundle(Path(__file__).parent / "fixtures" / "tiny-bundle")
+    expected = {
+        "layer/weights": np.arange(60, dtype=np.float32).reshape(3, 4, 5) / 7,
+        "layer/biases": np.arange(5, dtype=np.float64) / 3,
+        "layer/half": np.array([[0.5, -2], [65504, 0]], np.float16),
+        "step": np.array(123_456_789_012),
+        "indices": np.arange(-3, 3, dtype=np.int32).reshape(2, 3),
+        "flags": np.array([True, False]),
+        "pixels": np.arange(250, 256, dtype=np.uint8),
+        "nothing": np.zeros((0, 3), np.float32),
+    }
+    assert set(bundle.names) == expected.keys() | {"brain", "words", "part"}
+    assert len(bundle.files) == 3
+    for name, array in bundle.read(expected).items():
+        np.testing.assert_array_equal(array, expected[name], strict=True)
+    for name, sentence in (("brain", "bfloat16 numbers"), ("words", "strings"), ("part", "is partitioned")):
+        with pytest.raises(ModelError, match=rf"{name} in .*tiny-bundle.index .*{sentence}"):
+            bundle.read([name])
+
+
 def test_any_file_names_the_checkpoint():
     for suffix in ("", ".index", ".meta", ".data-00000-of-00001", ".data-00012-of-00100"):
         assert checkpoint_name(Path("a/model.ckpt-7" + suffix)) == Path("a/model.ckpt-7")

@@ -120,7 +120,9 @@ class TensorBundle:
                     f"beside {self._index.name}"
                 ) from error
         last = (-1, 0)
-        for name, entry in sorted(self._entries.items(), key=lambda item: (item[1].shard, item[1].offset)):
+        places = [(entry.shard, entry.offset, entry.size, name) for name, entry in self._entries.items()]
+        for _, _, _, name in sorted(places):
+            entry = self._entries[name]
             if entry.sliced:
                 continue
             if not 0 <= entry.shard < len(sizes):
