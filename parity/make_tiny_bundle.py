@@ -1,6 +1,6 @@
 """Write tests/predict/fixtures/tiny-bundle: a checkpoint by TensorFlow itself, of two shards and many types.
 
-Needs TensorFlow, which nothing else here does: python parity/make_tiny_bundle.py
+Needs `doctored[parity]`: python parity/make_tiny_bundle.py
 """
 
 import tempfile

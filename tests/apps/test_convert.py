@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 
@@ -46,14 +47,14 @@ def test_a_converted_mantranet_detects_as_the_original_would(keras_file, photo, 
     assert found.exit_code == 0, found.stderr
 
     # The same network as a run of its own training.
-    from dataclasses import asdict
-
     from safetensors.torch import save_file
 
     original = tmp_path / "original"
     original.mkdir()
     save_file(random_mantranet(narrow(4)).state_dict(), original / "weights.safetensors")
-    (original / "model.json").write_text(json.dumps({"model": "mantranet", "settings": asdict(narrow(4))}))
+    (original / "model.json").write_text(
+        json.dumps({"model": "mantranet", "settings": dataclasses.asdict(narrow(4))})
+    )
     expected = run("detect", "--json", photo, "--model", original, "--device", "cpu", "--precision", "fp32")
     raw_scores = [json.loads(answer.stdout)["witnesses"][0]["raw_score"] for answer in (found, expected)]
     assert raw_scores[0] == pytest.approx(raw_scores[1], abs=1e-5)
@@ -110,11 +111,34 @@ def test_a_converted_constrained_rcnn_is_a_run(tmp_path, mask_stage, sentence):
     assert list(origin["sha256"]) == [f"{checkpoint.name}.index", f"{checkpoint.name}.data-00000-of-00001"]
 
 
+@pytest.mark.parametrize("kind", ["stage 1", "imagenet"])
+def test_training_starts_from_what_detects_little(tmp_path, kind):
+    import torch
+    from safetensors.torch import load_file
+
+    from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
+    from doctored.train.checkpoint import start_from
+    from doctored.train.constrained_rcnn import fitted_start
+
+    original = random_rcnn(compat(mask_stage=False))
+    arrays = released_arrays(original) if kind == "stage 1" else imagenet_arrays(original)
+    run("weights", "convert", write_bundle(tmp_path / "res101", arrays), "--output", tmp_path / "model")
+    settings = dataclasses.replace(run_settings(tmp_path / "model"), mask_stage=True)
+    start = load_file(tmp_path / "model" / "weights.safetensors")
+    network = ConstrainedRCNN(settings)
+    start_from(network, fitted_start(start, settings, same_classes=True))
+    assert network.mask_stage is not None
+    for unit in (network.backbone.block3[0], network.box_head.block4[1], network.mask_stage.head.block4[1]):
+        assert any(torch.equal(unit.conv2.conv.weight, tensor) for tensor in start.values())
+
+
 def test_imagenets_resnet_detects_nothing_and_says_so(tmp_path):
     checkpoint = write_bundle(tmp_path / "res101", imagenet_arrays(random_rcnn(compat())))
     result = run("weights", "convert", checkpoint, "--output", tmp_path / "model")
     assert result.exit_code == 0, result.output
-    assert "detects nothing yet; train on it: doctored train imc --start" in result.stdout
+    assert (
+        "detects nothing yet; train on it: doctored train constrained-rcnn --stage 1 --start" in result.stdout
+    )
     assert "backbone.conv1.conv.weight" in load_file(tmp_path / "model" / "weights.safetensors")
     detected = run("detect", checkpoint, "--model", tmp_path / "model")
     assert detected.exit_code == 1

@@ -109,6 +109,17 @@ def test_a_checkpoint_by_any_of_its_names(tmp_path: Path, suffix: str):
         convert_original(name, 4)
 
 
+def test_what_keras_and_tensorflow_themselves_wrote():
+    """The files that the scripts in `parity/` make; whole networks of few channels."""
+    models = Path(__file__).parents[1] / "models"
+    for variant in range(5):
+        converted = convert_original(models / "mantranet" / "golden" / f"variant-{variant}.h5", variant)
+        assert converted.settings.transform_tanh == (variant == 0)
+        assert converted.settings.window_sizes[-1] == (31 if variant == 4 else 63)
+    converted = convert_original(models / "constrained_rcnn" / "golden" / "released.index")
+    assert converted.origin == "Constrained R-CNN (authentic, splicing, removal, copy_move)"
+
+
 def test_other_checkpoints_say_what_they_are(tmp_path: Path):
     first = random_rcnn(compat(("authentic", "manipulated"), mask_stage=False))
     converted = convert_original(write_bundle(tmp_path / "first", released_arrays(first)))

@@ -102,8 +102,8 @@ def _purpose(converted: "ConvertedWeights", output: Path) -> str:
             f"makes no map without an anomaly detector; train one: doctored train mantranet --start {output}"
         )
     if converted.model == "constrained-rcnn-imc":
-        return f"detects nothing yet; train on it: doctored train imc --start {output}"
-    use = f"use it: doctored detect --model {output}"
+        return f"detects nothing yet; train on it: doctored train constrained-rcnn --stage 1 --start {output}"
     if "stage 1" in converted.origin:
-        return f"marks whole boxes, for it has no masks; {use}"
-    return use
+        train = f"doctored train constrained-rcnn --stage full --start {output}"
+        return f"marks whole boxes, for it has no masks; train them: {train}"
+    return f"use it: doctored detect --model {output}"
