@@ -51,11 +51,10 @@ from doctored.predict.calibration import (
     compression_of,
 )
 from doctored.predict.conformal import false_alarm_rate
-from doctored.predict.raw_score import raw_score
+from doctored.predict.raw_score import largest_region, surest_roi
 
 MEGAPIXELS = (0.1, 0.5, 2.0, 12.0)
 TESTED_QUALITY = 90
-PRODUCT = "largest region (raw_score)"
 EDITED = ", names an editor"
 
 
@@ -73,7 +72,8 @@ def logit_of_area(values: NDArray[np.float32]) -> float:
 
 
 REDUCTIONS: dict[str, Callable[[NDArray[np.float32]], float]] = {
-    PRODUCT: raw_score,
+    "largest region": largest_region,
+    "largest value": surest_roi,
     "mean of top 1 %": mean_of_top(0.01),
     "mean of top 0.1 %": mean_of_top(0.001),
     "top 1 % above median": lambda values: mean_of_top(0.01)(values) - float(np.median(values)),
@@ -309,7 +309,7 @@ def main() -> None:
         for folder, versions in forged.items():
             of_folder = [rate_of(whole, version, reduction) for version in versions]
             print(f"  {folder[-46:]:<46} {share(of_folder, arguments.fpr)}")
-        if reduction == PRODUCT:
+        if REDUCTIONS[reduction] is detector.score_rule.score:
             for group, of_group in sorted(rates["as they are"].items()):
                 print(f"    {group:<44} {share(of_group, arguments.fpr)}")
 

@@ -69,7 +69,7 @@ def test_json_of_a_full_result_word_for_word():
         "detection_score": 0.75,
         "false_alarm_rate": 0.015625,
         "regions": [{"box_xyxy": [1, 0, 5, 3], "technique": "splicing", "score": 0.5}],
-        "witnesses": [{"name": "mantranet", "sha256": "0" * 64, "raw_score": -1.5}],
+        "witnesses": [{"name": "mantranet", "sha256": "0" * 64, "raw_score": -1.5, "scale": 1.0}],
         "picture": {
             "width": 6,
             "height": 4,

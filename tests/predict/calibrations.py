@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from doctored.predict.calibration import Calibration, CalibrationPhotograph, Compression, Entry
-from doctored.predict.raw_score import RAW_SCORE
+from doctored.predict.raw_score import LARGEST_REGION
 
 
 def make_calibration(
@@ -13,7 +13,7 @@ def make_calibration(
     groups: Sequence[str] | None = None,
     model: str = "mantranet",
     model_sha256: str = "ab" * 32,
-    raw_score: str = RAW_SCORE,
+    raw_score: str = LARGEST_REGION.name,
 ) -> Calibration:
     """A calibration of square pictures.
 

@@ -3,9 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from doctored.predict.export import export_mantranet, record_int8_check
+from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
+from doctored.predict.export import export_constrained_rcnn, export_mantranet, record_int8_check
 from doctored.predict.weights import ExportedModel, read_exported
+from models.constrained_rcnn.toys import TOY_SETTINGS, overfitted_toy, tiny_pictures
 from models.mantranet.toys import random_mantranet, random_picture
 
 
@@ -31,3 +34,23 @@ def toy_copy(exported_toy: ExportedModel, tmp_path: Path) -> Path:
     shutil.copytree(exported_toy.folder, folder)
     assert read_exported(folder) is not None
     return folder
+
+
+@pytest.fixture(scope="session")
+def random_rcnn() -> ConstrainedRCNN:
+    """A small Constrained R-CNN; its answers mean nothing."""
+    torch.manual_seed(0)
+    return ConstrainedRCNN(TOY_SETTINGS).eval()
+
+
+@pytest.fixture(scope="session")
+def exported_rcnn(random_rcnn: ConstrainedRCNN, tmp_path_factory: pytest.TempPathFactory) -> ExportedModel:
+    """The same, exported in float32 with full weights."""
+    return export_constrained_rcnn(random_rcnn, tmp_path_factory.mktemp("rcnn") / "fp32", half_weights=False)
+
+
+@pytest.fixture(scope="session")
+def overfitted_rcnn(tmp_path_factory: pytest.TempPathFactory) -> ExportedModel:
+    """One that finds the forgeries of `tiny_batch`, with int8 files."""
+    folder = tmp_path_factory.mktemp("rcnn") / "int8"
+    return export_constrained_rcnn(overfitted_toy(), folder, tiny_pictures(), training="two forgeries")

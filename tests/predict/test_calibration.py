@@ -18,7 +18,7 @@ from doctored.predict.calibration import (
     describe_compression,
     read_calibration,
 )
-from doctored.predict.raw_score import RAW_SCORE
+from doctored.predict.raw_score import LARGEST_REGION
 from predict.calibrations import make_calibration
 
 
@@ -186,12 +186,12 @@ def test_it_comes_back_from_its_file_and_has_the_same_bytes_each_time(tmp_path: 
 
 def test_another_model_or_raw_score_is_refused():
     calibration = make_calibration([(64, "lossless", 0.0)])
-    calibration.check_model("mantranet", "ab" * 32)
+    calibration.check_model("mantranet", "ab" * 32, LARGEST_REGION.name)
     with pytest.raises(ModelError, match=r"belongs to mantranet with SHA-256 abab.*, not to other with cdcd"):
-        calibration.check_model("other", "cd" * 32)
+        calibration.check_model("other", "cd" * 32, LARGEST_REGION.name)
     older = make_calibration([(64, "lossless", 0.0)], raw_score="maximum")
-    with pytest.raises(ModelError, match=f"raw score 'maximum', this version uses '{RAW_SCORE}'"):
-        older.check_model("mantranet", "ab" * 32)
+    with pytest.raises(ModelError, match=f"raw score 'maximum', this version uses '{LARGEST_REGION.name}'"):
+        older.check_model("mantranet", "ab" * 32, LARGEST_REGION.name)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,12 @@ from safetensors.torch import save_file
 import doctored
 from doctored.core.errors import ConfigError, ModelError
 from doctored.core.picture import Picture
+from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
 from doctored.predict import Detector, detector, inspect, trace_features
 from doctored.predict.calibration import CALIBRATION_FILE
-from doctored.predict.weights import ExportedModel
+from doctored.predict.weights import ExportedModel, run_sha256
+from models.constrained_rcnn.toys import TOY_COMPAT, overfitted_toy, tiny_pictures, write_rcnn_run
+from models.constrained_rcnn.toys import TOY_SETTINGS as TOY_RCNN
 from models.mantranet.toys import TOY_SETTINGS, as_batch, as_map, random_mantranet, random_picture
 from predict.calibrations import make_calibration
 
@@ -214,3 +217,94 @@ def test_features_that_would_not_fit_are_refused(exported_toy: ExportedModel):
         found.trace_features(Picture.from_array(PIXELS), memory_mb=0.1)
     with pytest.raises(ConfigError, match="the model centre has no trace features; give mantranet"):
         Detector.from_name("centre").trace_features(Picture.from_array(PIXELS))
+
+
+@pytest.fixture
+def rcnn_run(tmp_path: Path) -> Path:
+    """The folder of a training run of a Constrained R-CNN."""
+    return write_rcnn_run(tmp_path / "rcnn", overfitted_toy())
+
+
+def test_regions_of_a_run_are_the_answers_regions(rcnn_run: Path, overfitted_rcnn: ExportedModel):
+    picture = Picture.from_array(tiny_pictures()[0])
+    of_run = Detector.from_name(rcnn_run, device="cpu", precision="fp32").inspect(picture)
+    of_export = Detector.from_name(overfitted_rcnn.folder, precision="fp32").inspect(picture)
+    for inspection in (of_run, of_export):
+        (witness,) = inspection.witnesses
+        assert witness.name == "constrained-rcnn"
+        assert inspection.regions == witness.regions
+        assert inspection.localization_map is witness.localization_map
+        best = inspection.to_json(path="x")["regions"][0]
+        assert best["technique"] == "splicing"
+        assert best["score"] > 0.5
+    assert of_run.witnesses[0].sha256 == run_sha256(rcnn_run)
+    for ours, theirs in zip(of_run.regions, of_export.regions, strict=False):
+        if ours.score > 0.5:
+            assert ours.technique == theirs.technique
+            assert ours.score == pytest.approx(theirs.score, abs=0.01)
+            assert np.abs(np.subtract(ours.box_xyxy, theirs.box_xyxy)).max() <= 1
+
+
+def test_a_calibration_of_regions_is_one_of_their_rule(rcnn_run: Path):
+    picture = Picture.from_array(tiny_pictures()[0])
+    found = Detector.from_name(rcnn_run, device="cpu", precision="fp32")
+    score = found.inspect(picture).witnesses[0].raw_score
+    assert found.raw_score(picture.pixels) == score
+    rows = [(96, "lossless", score - 1 - number) for number in range(99)]
+    make_calibration(rows, model_sha256=found.sha256, raw_score=found.score_rule.name).save(
+        rcnn_run / CALIBRATION_FILE
+    )
+    judged = Detector.from_name(rcnn_run, device="cpu", precision="fp32").inspect(picture)
+    assert judged.verdict == "manipulated"
+    assert judged.false_alarm_rate == pytest.approx(0.01)
+    make_calibration(rows, model_sha256=found.sha256).save(rcnn_run / CALIBRATION_FILE)
+    with pytest.raises(ModelError, match=r"made with the raw score 'largest region .*'logit of the surest"):
+        Detector.from_name(rcnn_run, device="cpu")
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 300), (300, 63)])
+def test_slivers_have_regions_within_them(rcnn_run: Path, size_hw: tuple[int, int]):
+    picture = Picture.from_array(np.full((*size_hw, 3), 90, np.uint8))
+    inspection = Detector.from_name(rcnn_run, device="cpu", precision="fp32").inspect(picture)
+    assert inspection.localization_map.shape == size_hw
+    assert inspection.verdict == "cannot_judge"
+
+
+def test_the_originals_scale_is_in_the_result(tmp_path: Path):
+    torch.manual_seed(0)
+    settings = replace(TOY_COMPAT, short_side_px=48, long_side_px=90)
+    run = write_rcnn_run(tmp_path / "compat", ConstrainedRCNN(settings).eval())
+    inspection = Detector.from_name(run, device="cpu", precision="fp32").inspect(
+        Picture.from_array(np.full((96, 120, 3), 90, np.uint8))
+    )
+    assert inspection.to_json(path="x")["witnesses"][0]["scale"] == 0.5
+
+
+def test_what_a_region_network_cannot_do_is_a_sentence(rcnn_run: Path, exported_rcnn: ExportedModel):
+    with pytest.raises(ConfigError, match="was exported without int8"):
+        Detector.from_name(exported_rcnn.folder, precision="int8")
+    with pytest.raises(ConfigError, match="int8 needs an exported model"):
+        Detector.from_name(rcnn_run, device="cpu", precision="int8")
+    with pytest.raises(ConfigError, match="run on the CPU, not on cuda"):
+        Detector.from_name(exported_rcnn.folder, device="cuda")
+    with pytest.raises(ConfigError, match="the tile size is 100 px; constrained-rcnn needs 512"):
+        Detector.from_name(exported_rcnn.folder, tile=100)
+    with pytest.raises(ConfigError, match="the model constrained-rcnn has no trace features; give mantranet"):
+        Detector.from_name(rcnn_run, device="cpu").trace_features(Picture.from_array(PIXELS))
+
+
+def test_weights_with_nan_are_a_sentence(tmp_path: Path):
+    network = ConstrainedRCNN(TOY_RCNN).eval()
+    torch.nn.init.constant_(network.box_head.cls_score.bias, float("nan"))
+    run = write_rcnn_run(tmp_path / "damaged", network)
+    with pytest.raises(ModelError, match="its weights are damaged"):
+        Detector.from_name(run, device="cpu", precision="fp32").inspect(Picture.from_array(PIXELS))
+
+
+def test_an_embedded_region_model_is_picked_up(
+    exported_rcnn: ExportedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    os.symlink(exported_rcnn.folder, tmp_path / "constrained-rcnn")
+    monkeypatch.setattr(detector, "EMBEDDED", tmp_path)
+    found = Detector.from_name("constrained-rcnn", precision="fp32")
+    assert found.sha256 == exported_rcnn.sha256

@@ -1,16 +1,21 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from doctored.core.errors import ConfigError, MissingExtraError, ModelError
+from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
+from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 from doctored.models.mantranet.mantranet import ManTraNet
-from doctored.predict.bfloat16 import large_convolutions
-from doctored.predict.export import export_mantranet, record_int8_check
-from doctored.predict.openvino_engine import model_files
+from doctored.predict.bfloat16 import deep_convolutions, large_convolutions
+from doctored.predict.export import export_mantranet, export_network, record_int8_check
+from doctored.predict.openvino_engine import model_files, region_file
 from doctored.predict.openvino_runtime import load_openvino
 from doctored.predict.weights import ExportedModel, read_exported
+from models.constrained_rcnn.toys import TOY_COMPAT, overfitted_toy
+from models.constrained_rcnn.toys import TOY_SETTINGS as TOY_RCNN
 from models.mantranet.toys import random_mantranet
 
 
@@ -85,3 +90,55 @@ def test_files_of_a_full_network_are_small(tmp_path: Path):
     size = sum(path.stat().st_size for path in (tmp_path / "full").iterdir())
     assert size < 15e6
     assert read_exported(tmp_path / "full").precisions == ("int8", "bf16", "fp32")
+
+
+def test_either_network_is_exported_by_what_it_is(exported_rcnn: ExportedModel, tmp_path: Path):
+    exported = export_network(overfitted_toy(), tmp_path / "rcnn", training="two forgeries")
+    assert (exported.name, exported.settings) == ("constrained-rcnn", TOY_RCNN)
+    assert exported.training == "two forgeries"
+    assert exported.precisions == ("bf16", "fp32")
+    assert sorted(path.name for path in exported.folder.iterdir()) == [
+        "manifest.json",
+        "regions.fp32.bin",
+        "regions.fp32.xml",
+    ]
+    assert export_network(random_mantranet(), tmp_path / "mantranet").name == "mantranet"
+    with pytest.raises(ConfigError, match="holds an exported model already"):
+        export_network(overfitted_toy(), tmp_path / "rcnn")
+
+
+@pytest.mark.parametrize("settings", [TOY_COMPAT, replace(TOY_RCNN, short_side_px=60, long_side_px=90)])
+def test_networks_that_resize_or_are_compatible_are_not_exported(
+    settings: ConstrainedRCNNSettings, tmp_path: Path
+):
+    with pytest.raises(ConfigError, match="cannot be exported; run it as it is, on PyTorch"):
+        export_network(ConstrainedRCNN(settings).eval(), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_first_filters_and_predictions_of_regions_keep_float32(overfitted_rcnn: ExportedModel):
+    core = load_openvino().Core()
+    quantised, exact = (
+        core.read_model(overfitted_rcnn.folder / region_file(precision)) for precision in ("int8", "fp32")
+    )
+    lowered = {convolution.get_friendly_name() for convolution in deep_convolutions(exact)}
+    kinds = {"quantised": 0, "half": 0, "float": 0}
+    for model in (quantised, exact):
+        for operation in model.get_ordered_ops():
+            if operation.get_type_name() != "Convolution":
+                continue
+            kernel = operation.input_value(1).get_node()
+            kind = {"Multiply": "quantised", "Convert": "half", "Constant": "float"}[kernel.get_type_name()]
+            assert (kind != "float") == (operation.get_friendly_name() in lowered)
+            kinds[kind] += 1
+    # Blocks 1 to 3 have 4, 4 + 3 and 3 (where the width changes a shortcut too), the two block 4 have 3 each, then come
+    # the 3 x 3 one of the RPN and the skip structure's. In float32 stay both first layers, the attention's, the RPN's
+    # two outputs, and the last two of the masks.
+    assert kinds == {"quantised": 22, "half": 22, "float": 2 * 7}
+    (first,) = (
+        op
+        for op in exact.get_ordered_ops()
+        if op.get_type_name() == "Convolution" and list(op.input_value(1).get_shape()) == [3, 3, 5, 5]
+    )
+    kernel = overfitted_toy().constrained_conv.kernel.detach().numpy()
+    assert np.array_equal(first.input_value(1).get_node().get_data(), kernel)

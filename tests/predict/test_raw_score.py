@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from doctored.predict.raw_score import raw_score
+from doctored.predict.raw_score import largest_region
 
 
 def reference(values: np.ndarray) -> float:
@@ -18,24 +18,24 @@ def reference(values: np.ndarray) -> float:
 def test_it_agrees_with_a_second_implementation(side: int):
     rng = np.random.default_rng(side)
     values = ndimage.gaussian_filter(rng.normal(size=(side, side)), side / 30).astype(np.float32)
-    assert raw_score(values) == pytest.approx(reference(values), rel=1e-9)
+    assert largest_region(values) == pytest.approx(reference(values), rel=1e-9)
 
 
 def test_by_hand():
     # 100 pixels, fewer than the cells: each is a cell. The quantile is that of rank 97.02 of 0..99, here 0.
     values = np.zeros((10, 10), np.float32)
     values[3, 4] = 5
-    assert raw_score(values) == pytest.approx(5 / 100)
+    assert largest_region(values) == pytest.approx(5 / 100)
     # With a second one the quantile, 0.02 of the way from rank 97 to 98, is 0.04.
     values[7, 7] = 2
-    assert raw_score(values) == pytest.approx((5 - 0.04) / 100)
+    assert largest_region(values) == pytest.approx((5 - 0.04) / 100)
     # With a third it is 2, and only the first still exceeds it.
     values[3, 5] = 2
-    assert raw_score(values) == pytest.approx((5 - 2) / 100)
+    assert largest_region(values) == pytest.approx((5 - 2) / 100)
     # Three cells of one region count together.
     values[:] = 0
     values[3, 4:6] = 5
-    assert raw_score(values) == pytest.approx(2 * (5 - 0.02 * 5) / 100)
+    assert largest_region(values) == pytest.approx(2 * (5 - 0.02 * 5) / 100)
 
 
 def test_what_hangs_together_scores_higher_than_the_same_strewn_about():
@@ -44,24 +44,24 @@ def test_what_hangs_together_scores_higher_than_the_same_strewn_about():
     rng = np.random.default_rng(0)
     strewn.ravel()[rng.permutation(strewn.size)[:144]] = 1
     assert together.sum() == strewn.sum()
-    assert raw_score(together) > 5 * raw_score(strewn)
+    assert largest_region(together) > 5 * largest_region(strewn)
 
 
 def test_a_lifted_map_scores_the_same_and_a_flat_one_nothing():
     values = np.random.default_rng(1).normal(size=(90, 130)).astype(np.float32)
-    assert raw_score(values + np.float32(8)) == pytest.approx(raw_score(values), rel=1e-4)
-    assert raw_score(np.full((70, 90), 3, np.float32)) == 0
+    assert largest_region(values + np.float32(8)) == pytest.approx(largest_region(values), rel=1e-4)
+    assert largest_region(np.full((70, 90), 3, np.float32)) == 0
 
 
 def test_an_enlarged_map_scores_the_same():
     values = np.random.default_rng(2).normal(size=(64, 64)).astype(np.float32)
-    assert raw_score(np.kron(values, np.ones((5, 5), np.float32))) == pytest.approx(
-        raw_score(values), rel=1e-5
+    assert largest_region(np.kron(values, np.ones((5, 5), np.float32))) == pytest.approx(
+        largest_region(values), rel=1e-5
     )
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 5000), (3000, 1), (65, 67), (200, 4000)])
 def test_any_shape_has_a_score(size_hw: tuple[int, int]):
     values = np.random.default_rng(3).normal(size=size_hw).astype(np.float32)
-    assert np.isfinite(raw_score(values))
-    assert raw_score(values) >= 0
+    assert np.isfinite(largest_region(values))
+    assert largest_region(values) >= 0

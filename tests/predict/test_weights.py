@@ -11,6 +11,7 @@ from doctored.core.errors import ModelError
 from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
 from doctored.predict.weights import ExportedModel, load_run, read_exported, run_settings, run_sha256
 from models.constrained_rcnn.toys import TOY_SETTINGS as TOY_RCNN
+from models.constrained_rcnn.toys import write_rcnn_run
 from models.mantranet.toys import TOY_SETTINGS, as_batch, random_mantranet, random_picture
 
 
@@ -41,12 +42,9 @@ def test_a_run_comes_back_as_it_was(run: Path):
 def test_a_run_of_the_other_network_comes_back_as_it_was(tmp_path: Path):
     torch.manual_seed(0)
     original = ConstrainedRCNN(TOY_RCNN).eval()
-    description = {"model": "constrained-rcnn", "settings": asdict(TOY_RCNN), "version": "0.1.0"}
-    (tmp_path / "model.json").write_text(json.dumps(description))
-    save_file(original.state_dict(), tmp_path / "weights.safetensors")
-    network = load_run(tmp_path)
+    network = load_run(write_rcnn_run(tmp_path / "run", original))
     image = as_batch(random_picture(70, 90))
-    assert network.settings == run_settings(tmp_path) == TOY_RCNN
+    assert network.settings == run_settings(tmp_path / "run") == TOY_RCNN
     assert not network.training
     assert torch.equal(network(image)[0].boxes_xyxy, original(image)[0].boxes_xyxy)
 

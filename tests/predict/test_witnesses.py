@@ -1,11 +1,23 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
+from doctored.core.errors import ConfigError
+from doctored.models.constrained_rcnn.settings import NETWORKS, ConstrainedRCNNSettings, compat
 from doctored.models.yardsticks import centre
 from doctored.predict.localize import plan_localization
-from doctored.predict.raw_score import raw_score
-from doctored.predict.torch_engine import TorchEngine
-from doctored.predict.witnesses import ManTraNetWitness, YardstickWitness, sigmoid_in_place
+from doctored.predict.raw_score import largest_region
+from doctored.predict.regions import TileRegions
+from doctored.predict.torch_engine import TorchEngine, TorchRCNNEngine
+from doctored.predict.witnesses import (
+    ConstrainedRCNNWitness,
+    ManTraNetWitness,
+    YardstickWitness,
+    sigmoid_in_place,
+)
+from models.constrained_rcnn.toys import overfitted_toy, tiny_pictures
 from models.mantranet.toys import TOY_SETTINGS, random_mantranet, random_picture
 
 
@@ -23,14 +35,15 @@ def test_the_sigmoid_is_one_and_overflows_nowhere():
     np.testing.assert_allclose(result, [[0, 1 / (1 + np.exp(1)), 0.5, 1 / (1 + np.exp(-1.5)), 1]], atol=1e-7)
 
 
-def test_temperature_changes_the_map_and_not_the_raw_score():
+def test_temperature_changes_the_map_and_not_the_largest_region():
     pixels = (random_picture(70, 80) * 255).astype(np.uint8)
-    sharp, sharp_score = _witness(1.0).look(pixels, None)
-    flat, flat_score = _witness(4.0).look(pixels, None)
+    found, flattened = (_witness(temperature).look(pixels, None) for temperature in (1.0, 4.0))
+    sharp, sharp_score = found.localization_map, found.raw_score
+    flat, flat_score = flattened.localization_map, flattened.raw_score
     assert sharp_score == flat_score
     np.testing.assert_allclose(np.log(flat / (1 - flat)) * 4, np.log(sharp / (1 - sharp)), atol=1e-3)
-    assert sharp_score == pytest.approx(raw_score(np.log(sharp / (1 - sharp))), rel=1e-2)
-    assert sharp_score == raw_score(_witness(1.0).scored_map(pixels, None))
+    assert sharp_score == pytest.approx(largest_region(np.log(sharp / (1 - sharp))), rel=1e-2)
+    assert sharp_score == largest_region(_witness(1.0).scored_map(pixels, None))
 
 
 def test_an_estimate_counts_both_passes_and_what_is_done_twice(monkeypatch: pytest.MonkeyPatch):
@@ -54,11 +67,134 @@ def test_an_estimate_is_of_the_right_order():
 def test_a_yardstick_is_a_witness():
     witness = YardstickWitness("centre", centre)
     seen = []
-    localization_map, score = witness.look(
-        np.zeros((30, 40, 3), np.uint8), lambda *numbers: seen.append(numbers)
-    )
+    finding = witness.look(np.zeros((30, 40, 3), np.uint8), lambda *numbers: seen.append(numbers))
+    localization_map = finding.localization_map
     assert np.array_equal(localization_map, centre(np.zeros((30, 40, 3), np.uint8)))
-    assert score == raw_score(localization_map)
+    assert finding.raw_score == largest_region(localization_map)
     assert seen == [(1, 1)]
     assert len(witness.sha256) == 64
     assert witness.estimate_seconds((1000, 1000)) < 1
+
+
+class _OneRegion:
+    """An engine that finds one square of bright pixels, if it sees any, and says where as exactly as it can."""
+
+    precision = "fp32"
+
+    def __init__(self, settings: ConstrainedRCNNSettings = NETWORKS["constrained-rcnn"]) -> None:
+        self.settings = settings
+        self.seen: list[tuple[int, ...]] = []
+
+    def regions(self, image_tile: np.ndarray) -> TileRegions:
+        self.seen.append(image_tile.shape[:2])
+        rows, columns = np.nonzero(image_tile[..., 0])
+        boxes = np.zeros((0, 4), np.float32)
+        if len(rows):
+            edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            boxes = np.array([edges], np.float32)
+        count = len(boxes)
+        return TileRegions(
+            boxes,
+            np.full(count, 0.75, np.float32),
+            np.full(count, 3, np.int64),
+            np.ones((count, 14, 14), np.float32),
+            np.concatenate([boxes, [[0, 0, 9, 9]]]).astype(np.float32),
+            np.array([4.0] * count + [-2.0], np.float32),
+        )
+
+
+@pytest.mark.parametrize("box", [(100, 200, 160, 300), (1500, 300, 2300, 1300), (1010, 1000, 1190, 1190)])
+def test_a_region_comes_once_wherever_the_tiles_end(box: tuple[int, int, int, int]):
+    pixels = np.zeros((1900, 2600, 3), np.uint8)
+    left, top, right, bottom = box
+    pixels[top:bottom, left:right] = 255
+    engine, steps = _OneRegion(), []
+    witness = ConstrainedRCNNWitness("constrained-rcnn", "00", engine)
+    finding = witness.look(pixels, lambda *step: steps.append(step))
+    (region,) = finding.regions
+    assert region.box_xyxy == box
+    assert (region.technique, region.score) == ("removal", 0.75)
+    assert region.mask.all()
+    np.testing.assert_allclose(finding.localization_map, 0.75 * (pixels[..., 0] > 0), atol=1e-6)
+    assert len(set(engine.seen)) == 1
+    assert engine.seen[0][0] * engine.seen[0][1] <= 1_500_000
+    assert steps[-1] == (len(engine.seen), len(engine.seen))
+    assert finding.scale == 1
+
+
+def test_the_score_is_the_logit_of_the_surest_roi():
+    pixels = np.zeros((1900, 2600, 3), np.uint8)
+    witness = ConstrainedRCNNWitness("constrained-rcnn", "00", _OneRegion())
+    quiet = witness.look(pixels, None)
+    assert quiet.regions == ()
+    assert quiet.raw_score == -2
+    assert not quiet.localization_map.any()
+    pixels[50:90, 60:100] = 255
+    loud, scored = witness.look(pixels, None), witness.scored_map(pixels, None)
+    assert loud.raw_score == witness.score_rule.score(scored) == 4
+    assert (scored == 4).sum() == 40 * 40
+    assert scored.min() == -2
+
+
+def test_scores_are_finer_than_those_of_regions():
+    """Softmax ends at 1, and sure pictures would tie there."""
+    found = _OneRegion().regions(np.ones((40, 40, 3), np.uint8))
+    scores = []
+    for logit in (30.0, 31.0):
+        engine = _OneRegion()
+        engine.regions = lambda tile, logit=logit: replace(  # type: ignore[method-assign]
+            found, scores=np.float32([1]), roi_logits=np.float32([logit, -2])
+        )
+        witness = ConstrainedRCNNWitness("constrained-rcnn", "00", engine)
+        scores.append(witness.look(np.zeros((40, 40, 3), np.uint8), None).raw_score)
+    assert scores[0] < scores[1]
+
+
+def test_pictures_are_seen_whole_up_to_a_megapixel_and_a_half_and_in_given_tiles():
+    engine = _OneRegion()
+    ConstrainedRCNNWitness("constrained-rcnn", "00", engine).look(np.zeros((1000, 1500, 3), np.uint8), None)
+    assert engine.seen == [(1000, 1500)]
+    engine.seen.clear()
+    ConstrainedRCNNWitness("constrained-rcnn", "00", engine, 600).look(
+        np.zeros((1000, 1500, 3), np.uint8), None
+    )
+    assert len(engine.seen) > 1
+    assert all(height * width <= 600**2 for height, width in engine.seen)
+    with pytest.raises(ConfigError, match="the tile size is 300 px; constrained-rcnn needs 512 or more"):
+        ConstrainedRCNNWitness("constrained-rcnn", "00", engine, 300)
+
+
+def test_networks_of_another_scale_see_all_at_once_and_say_so():
+    engine = _OneRegion(compat())
+    witness = ConstrainedRCNNWitness("constrained-rcnn", "00", engine)
+    finding = witness.look(np.zeros((2000, 3000, 3), np.uint8), None)
+    assert engine.seen == [(2000, 3000)]
+    assert finding.scale == pytest.approx(0.3)
+    assert finding.to_json()["scale"] == pytest.approx(0.3)
+
+
+def test_an_estimate_counts_overlaps_and_the_networks_own_scale(monkeypatch: pytest.MonkeyPatch):
+    witness = ConstrainedRCNNWitness("constrained-rcnn", "00", _OneRegion())
+    monkeypatch.setattr(witness, "_time_probe", lambda: 1e-6)
+    assert witness.estimate_seconds((1000, 1000)) == pytest.approx(1)
+    assert 12 < witness.estimate_seconds((3000, 4000)) < 24
+    resizing = ConstrainedRCNNWitness("constrained-rcnn", "00", _OneRegion(compat()))
+    monkeypatch.setattr(resizing, "_time_probe", lambda: 1e-6)
+    assert resizing.estimate_seconds((2000, 3000)) == pytest.approx(0.54)
+
+
+def test_regions_of_a_network_are_those_of_the_whole_picture():
+    network = overfitted_toy()
+    witness = ConstrainedRCNNWitness("constrained-rcnn", "00", TorchRCNNEngine(network, "cpu", "fp32"))
+    pixels = tiny_pictures()[0]
+    finding = witness.look(pixels, None)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255)[0]
+    np.testing.assert_allclose(finding.localization_map, expected.localization_map, atol=1e-5)
+    assert len(finding.regions) == len(expected.scores)
+    for region, box, score in zip(finding.regions, expected.boxes_xyxy, expected.scores, strict=True):
+        assert np.abs(np.array(region.box_xyxy) - box.numpy()).max() < 1
+        assert region.score == pytest.approx(score.item(), abs=1e-5)
+    assert finding.regions[0].technique == "splicing"
+    assert finding.raw_score == pytest.approx(float(expected.roi_logits.max()), abs=1e-4)
+    assert witness.estimate_seconds((96, 96)) > 0

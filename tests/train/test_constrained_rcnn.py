@@ -260,7 +260,7 @@ def test_figures_by_hand(rcnn_task, monkeypatch):
         return [
             Findings(
                 torch.tensor(boxes, dtype=torch.float32), torch.tensor(scores), torch.tensor(labels),
-                torch.zeros(len(boxes), 14, 14), localization_map,
+                torch.zeros(len(boxes), 14, 14), torch.zeros(1, 4), torch.zeros(1), localization_map,
             )
         ]  # fmt: skip
 

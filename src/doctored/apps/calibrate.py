@@ -74,7 +74,6 @@ class CalibrationRun:
             DataError: No picture can be used, or the output cannot be written.
         """
         from doctored.predict.calibration import Calibration, CalibrationPhotograph, Entry
-        from doctored.predict.raw_score import RAW_SCORE
 
         photographs: list[CalibrationPhotograph] = []
         entries: list[Entry] = []
@@ -98,7 +97,7 @@ class CalibrationRun:
         calibration = Calibration(
             model=self.detector.name,
             model_sha256=self.detector.sha256,
-            raw_score=RAW_SCORE,
+            raw_score=self.detector.score_rule.name,
             precision=self.detector.precision,
             versions=self._versions(),
             photographs=tuple(photographs),
@@ -118,12 +117,10 @@ class CalibrationRun:
 
     def _findings(self) -> Iterator[tuple["Photograph", dict[str, Any]]]:
         """What was found of each picture, now or in a call that was stopped."""
-        from doctored.predict.raw_score import RAW_SCORE
-
         command = {
             "model_sha256": self.detector.sha256,
             "precision": self.detector.precision,
-            "raw_score": RAW_SCORE,
+            "raw_score": self.detector.score_rule.name,
             "versions": self._versions(),
         }
         earlier = _read_journal(self._journal, command)

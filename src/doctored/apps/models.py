@@ -101,21 +101,17 @@ def export_run(run: Path, output: Path, photos: Path | None) -> ModelFacts:
 
     Raises:
         MissingExtraError: PyTorch is not installed.
-        ModelError: The run is damaged, or of another network.
-        ConfigError: output holds a model already.
+        ModelError: The run is damaged, or of an unfinished network.
+        ConfigError: output holds a model already, or the network is one that cannot be exported.
         DataError: photos holds no photograph.
     """
     from doctored.predict.weights import load_run
 
     network = load_run(run)
-    from doctored.models.mantranet.mantranet import ManTraNet
-    from doctored.predict.export import export_mantranet
-
-    if not isinstance(network, ManTraNet):
-        raise ModelError(f"{run} holds a Constrained R-CNN, which cannot be exported yet")
+    from doctored.predict.export import export_network
 
     images = None if photos is None else _quantisation_images(photos)
-    exported = export_mantranet(network, output, images, training=_training(run))
+    exported = export_network(network, output, images, training=_training(run))
     return _facts(str(output), CATALOG[exported.name].description, exported)
 
 

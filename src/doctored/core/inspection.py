@@ -160,6 +160,7 @@ class WitnessFinding:
             manipulated.
         localization_map: (H, W) float32 in [0, 1], at the size of the picture.
         regions: Parts that look manipulated; empty for a witness that only gives a map.
+        scale: Pixels of what the network saw for one of the picture, along a side; 1 for native resolution.
 
     Raises:
         ShapeError: localization_map is not float32 (H, W), or a region leaves it.
@@ -171,6 +172,7 @@ class WitnessFinding:
     raw_score: float
     localization_map: NDArray[np.float32]
     regions: tuple[Region, ...] = ()
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         _check_finite(f"raw_score of {self.name}", self.raw_score)
@@ -179,7 +181,12 @@ class WitnessFinding:
 
     def to_json(self) -> dict[str, Any]:
         """One entry of the list ``witnesses``."""
-        return {"name": self.name, "sha256": self.sha256, "raw_score": float(self.raw_score)}
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "raw_score": float(self.raw_score),
+            "scale": float(self.scale),
+        }
 
 
 def _check_regions(regions: tuple[Region, ...], size_hw: tuple[int, ...]) -> None:

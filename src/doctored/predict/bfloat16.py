@@ -1,11 +1,13 @@
 """Putting the large convolutions of an OpenVINO model into bfloat16, and nothing else."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from doctored.predict.openvino_runtime import load_openvino
 
 # What may sit between a convolution and the next without leaving bfloat16.
 _POINTWISE = ("Add", "Relu", "Tanh")
+_OUTPUT_LAYERS = ("cls_score", "bbox_pred", "head.narrow", "head.predict")
 
 
 def large_convolutions(model: Any) -> list[Any]:
@@ -20,14 +22,29 @@ def large_convolutions(model: Any) -> list[Any]:
     ]
 
 
-def convert_to_bfloat16(model: Any) -> None:
-    """Rewrite a float32 `openvino.Model` in place so that its large convolutions compute in bfloat16.
+def deep_convolutions(model: Any) -> list[Any]:
+    """The convolutions of an exported Constrained R-CNN that lower precisions are for.
+
+    Those that read pixels, residuals or pooled attention, 3 channels at most, and those that put out scores, deltas and
+    masks stay in float32.
+    """
+    return [
+        operation
+        for operation in model.get_ordered_ops()
+        if operation.get_type_name() == "Convolution"
+        and operation.input_value(1).get_shape()[1] > 3
+        and not any(part in operation.get_friendly_name() for part in _OUTPUT_LAYERS)
+    ]
+
+
+def convert_to_bfloat16(model: Any, convolutions: Sequence[Any]) -> None:
+    """Rewrite a float32 `openvino.Model` in place so that some of its convolutions compute in bfloat16.
 
     The engine's own precision hint would turn the whole model, and with it the first layer and the statistics,
     to bfloat16. Conversions written into the graph say exactly where it begins and ends.
     """
     returns: set[str] = set()  # names of the conversions back to float32
-    for convolution in large_convolutions(model):
+    for convolution in convolutions:
         _enter_bfloat16(convolution, returns)
         _return_to_float32(convolution, returns)
     model.validate_nodes_and_infer_types()

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from doctored.core.errors import ModelError
 from doctored.core.inspection import PictureFacts
 from doctored.core.picture import Picture
-from doctored.predict.raw_score import RAW_SCORE
 
 CALIBRATION_FILE = "calibration.json"
 CALIBRATION_FORMAT = 1
@@ -139,8 +138,13 @@ class Calibration:
             if not math.isfinite(entry.raw_score):
                 raise ModelError(f"the calibration holds the score {entry.raw_score}; make it again")
 
-    def check_model(self, name: str, sha256: str) -> None:
+    def check_model(self, name: str, sha256: str, raw_score: str) -> None:
         """Refuse to speak for another model.
+
+        Args:
+            name: Of the model.
+            sha256: Of the model.
+            raw_score: Name of the model's rule from map to score.
 
         Raises:
             ModelError: The hash, or the rule from map to score, is not that of this calibration.
@@ -150,9 +154,9 @@ class Calibration:
                 f"the calibration belongs to {self.model} with SHA-256 {self.model_sha256[:12]}..., not to {name} with "
                 f"{sha256[:12]}...; make one for this model with: doctored calibrate"
             )
-        if self.raw_score != RAW_SCORE:
+        if self.raw_score != raw_score:
             raise ModelError(
-                f"the calibration was made with the raw score {self.raw_score!r}, this version uses {RAW_SCORE!r}; "
+                f"the calibration was made with the raw score {self.raw_score!r}, this version uses {raw_score!r}; "
                 "make it again with: doctored calibrate"
             )
 

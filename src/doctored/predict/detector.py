@@ -3,6 +3,7 @@
 import functools
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 
 import doctored
 from doctored.core.errors import ConfigError, ModelError
-from doctored.core.inspection import Inspection, PictureFacts, Timing, WitnessFinding
+from doctored.core.inspection import Inspection, PictureFacts, Timing
 from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
 from doctored.models.catalog import CATALOG
+from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 from doctored.models.mantranet.settings import ManTraNetSettings
 from doctored.predict import localize
 from doctored.predict.calibration import CALIBRATION_FILE, Calibration, read_calibration
@@ -24,13 +26,12 @@ from doctored.predict.localize import (
     plan_localization,
 )
 from doctored.predict.memory import peak_memory_mb
-from doctored.predict.openvino_engine import OpenVINOEngine
+from doctored.predict.openvino_engine import OpenVINOEngine, OpenVINORCNNEngine
 from doctored.predict.precision import check_device, exported_precision, torch_device, torch_precision
-from doctored.predict.raw_score import raw_score
-from doctored.predict.torch_engine import TorchEngine
+from doctored.predict.torch_engine import TorchEngine, TorchRCNNEngine
 from doctored.predict.verdict import DEFAULT_OPERATING_POINT, check_operating_point, judge
 from doctored.predict.weights import MANIFEST_FILE, RUN_FILE, load_run, read_exported, run_sha256
-from doctored.predict.witnesses import ManTraNetWitness, Witness, YardstickWitness
+from doctored.predict.witnesses import ConstrainedRCNNWitness, ManTraNetWitness, Witness, YardstickWitness
 
 DEFAULT_MODEL = "mantranet"
 EMBEDDED = Path(doctored.__file__).parent / "embedded"
@@ -49,6 +50,7 @@ class Detector:
         name: Catalogue name of the model.
         sha256: Of its weights, lower-case hexadecimal.
         precision: What it computes in.
+        score_rule: How its raw score comes from `scored_map`.
 
     Raises:
         ConfigError: fpr does not lie between 0 and 1.
@@ -66,9 +68,10 @@ class Detector:
     ) -> None:
         check_operating_point(fpr)
         if calibration is not None:
-            calibration.check_model(witness.name, witness.sha256)
+            calibration.check_model(witness.name, witness.sha256, witness.score_rule.name)
         self._witness, self._calibration, self._fpr = witness, calibration, fpr
         self.name, self.sha256, self.precision = witness.name, witness.sha256, witness.precision
+        self.score_rule = witness.score_rule
 
     @classmethod
     def from_name(
@@ -89,10 +92,10 @@ class Detector:
             name_or_folder: A name from the catalogue, or the folder of a training run or of an exported model.
             device: "auto", "cpu", "cuda" or "mps". Exported models run on the CPU.
             precision: "auto", "int8", "bf16" or "fp32".
-            tile: Side in pixels of the part that a tile contributes; None for the fastest. Results do not
-                depend on it.
-            memory_mb: What the map between the two passes may take, in millions of bytes; larger pictures are
-                computed in blocks, with the first pass run twice. None for 640.
+            tile: Side of a tile in pixels; None for the fastest. ManTra-Net's results do not depend on it; Constrained
+                R-CNN's do a little where it cuts, and a picture that fits into one tile is seen whole.
+            memory_mb: What ManTra-Net's map between the two passes may take, in millions of bytes; larger pictures
+                are computed in blocks, with the first pass run twice. None for 640.
             threads: CPU threads; None for all cores.
             fpr: The operating point: the accepted rate of false alarms, between 0 and 1.
             calibration: A file that `doctored calibrate` wrote for this model; None for the `calibration.json` in
@@ -127,15 +130,14 @@ class Detector:
             "cannot_judge", with the reason.
         """
         start = time.perf_counter()
-        localization_map, score = self._witness.look(picture.pixels, on_progress)
-        finding = WitnessFinding(self.name, self.sha256, score, localization_map)
+        finding = self._witness.look(picture.pixels, on_progress)
         facts = PictureFacts.of(picture)
-        judgement = judge(score, facts, self._calibration, self._fpr)
+        judgement = judge(finding.raw_score, facts, self._calibration, self._fpr)
         return Inspection(
             picture=facts,
-            localization_map=localization_map,
+            localization_map=finding.localization_map,
             witnesses=(finding,),
-            regions=(),
+            regions=finding.regions,
             verdict=judgement.verdict,
             reason=judgement.reason,
             detection_score=judgement.detection_score,
@@ -147,10 +149,10 @@ class Detector:
 
     def raw_score(self, pixels: NDArray[np.uint8]) -> float:
         """The model's own score of pixels (H, W, 3) uint8, not calibrated; higher is more likely manipulated."""
-        return raw_score(self.scored_map(pixels))
+        return self.score_rule.score(self.scored_map(pixels))
 
     def scored_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What the raw score is a function of: the logits of a network, the map of a yardstick, (H, W) float32."""
+        """What the raw score is a function of, (H, W) float32: a network's logits, a yardstick's map."""
         return self._witness.scored_map(pixels, None)
 
     def estimate_seconds(self, picture: Picture) -> float:
@@ -225,17 +227,6 @@ def load_witness(
     check_device(device)
     if threads is not None and threads < 1:
         raise ConfigError(f"the number of threads is {threads}; give 1 or more")
-    map_memory_mb = DEFAULT_MAP_MEMORY_MB if memory_mb is None else memory_mb
-
-    def witness(
-        name: str, sha256: str, engine: OpenVINOEngine | TorchEngine, temperature: float
-    ) -> ManTraNetWitness:
-        def plan(size_hw: tuple[int, int]) -> LocalizationPlan:
-            return plan_localization(engine.settings, size_hw, tile, map_memory_mb)
-
-        plan((1, 1))  # refuses impossible settings now rather than at the first picture
-        return ManTraNetWitness(name, sha256, engine, temperature, plan)
-
     entry = CATALOG.get(name)
     folder = _model_folder(name)
     if entry is not None and entry.kind == "yardstick":
@@ -247,22 +238,41 @@ def load_witness(
                 "give --device cpu, or name the folder of a training run"
             )
         exported = read_exported(folder)
-        chosen = exported_precision(precision, exported)
-        engine = OpenVINOEngine(exported, chosen, threads)
-        return witness(exported.name, exported.sha256, engine, exported.temperature)
+        settings, chosen = exported.settings, exported_precision(precision, exported)
+        if isinstance(settings, ConstrainedRCNNSettings):
+            rcnn_engine = OpenVINORCNNEngine(exported, settings, chosen, threads)
+            return ConstrainedRCNNWitness(exported.name, exported.sha256, rcnn_engine, tile)
+        engine = OpenVINOEngine(exported, settings, chosen, threads)
+        plan = _localization_plan(settings, tile, memory_mb)
+        return ManTraNetWitness(exported.name, exported.sha256, engine, exported.temperature, plan)
     if (folder / RUN_FILE).is_file():
         device = torch_device(device)
-        network = load_run(folder)
-        if not isinstance(network.settings, ManTraNetSettings):
-            raise ModelError(f"{folder} holds a Constrained R-CNN, which cannot look at pictures yet")
-        torch_engine = TorchEngine(network, device, torch_precision(precision, device), threads)
-        return witness("mantranet", run_sha256(folder), torch_engine, 1.0)
+        network, sha256, chosen = load_run(folder), run_sha256(folder), torch_precision(precision, device)
+        if isinstance(network.settings, ConstrainedRCNNSettings):
+            return ConstrainedRCNNWitness(
+                "constrained-rcnn", sha256, TorchRCNNEngine(network, device, chosen, threads), tile
+            )
+        plan = _localization_plan(network.settings, tile, memory_mb)
+        return ManTraNetWitness("mantranet", sha256, TorchEngine(network, device, chosen, threads), 1.0, plan)
     if entry is not None:
         raise ModelError(f"the model {name} does not come with this installation; name a folder instead")
     raise ModelError(
         f"there is no model {name!r}: it is neither one of {', '.join(CATALOG)} nor a folder with "
         f"{MANIFEST_FILE} (an exported model) or {RUN_FILE} (a training run)"
     )
+
+
+def _localization_plan(
+    settings: ManTraNetSettings, tile: int | None, memory_mb: float | None
+) -> Callable[[tuple[int, int]], LocalizationPlan]:
+    """How a ManTra-Net cuts up pictures, from their sizes; impossible settings are refused now."""
+
+    def plan(size_hw: tuple[int, int]) -> LocalizationPlan:
+        map_memory_mb = DEFAULT_MAP_MEMORY_MB if memory_mb is None else memory_mb
+        return plan_localization(settings, size_hw, tile, map_memory_mb)
+
+    plan((1, 1))
+    return plan
 
 
 def _model_folder(name: str) -> Path:

@@ -1,14 +1,16 @@
-"""What a ManTra-Net must be able to do so that `predict.localize` can run it on a picture of any size."""
+"""What the networks must be able to do on one tile so that witnesses can run them on a picture of any size."""
 
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 from doctored.models.mantranet.settings import ManTraNetSettings
+from doctored.predict.regions import TileRegions
 
 Precision = Literal["int8", "bf16", "fp32"]
-"""Arithmetic of the 3 x 3 and ConvLSTM convolutions; all else is float32 in every precision."""
+"""Arithmetic of the large convolutions; all else is float32 in every precision."""
 
 
 class ManTraNetEngine(Protocol):
@@ -44,4 +46,20 @@ class ManTraNetEngine(Protocol):
 
     def trace_features(self, image_tile: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(H, W, 3) to (H, W, feature_channels), of norm 1 over the channels, in a new array."""
+        ...
+
+
+class ConstrainedRCNNEngine(Protocol):
+    """Both stages on one tile, whose edges are treated as the picture's.
+
+    Attributes:
+        settings: Shape of the network.
+        precision: What it computes in.
+    """
+
+    settings: ConstrainedRCNNSettings
+    precision: Precision
+
+    def regions(self, image_tile: NDArray[np.uint8]) -> TileRegions:
+        """What the network finds in a tile (H, W, 3)."""
         ...

@@ -1,4 +1,4 @@
-"""Turning a trained ManTra-Net into files that run without PyTorch: OpenVINO models and a manifest."""
+"""Turning trained networks into files that run without PyTorch: OpenVINO models and a manifest."""
 
 import contextlib
 import hashlib
@@ -7,7 +7,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +16,16 @@ from numpy.typing import NDArray
 
 import doctored
 from doctored.core.errors import ConfigError, MissingExtraError
-from doctored.predict.bfloat16 import large_convolutions
-from doctored.predict.openvino_engine import (
-    FIRST_LAYER_PAD_PX,
-    RAW_FEATURES,
-    model_files,
-    with_mirrored_frame,
-)
+from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
+from doctored.predict.bfloat16 import deep_convolutions, large_convolutions
+from doctored.predict.openvino_engine import FIRST_LAYER_PAD_PX, RAW_FEATURES, with_mirrored_frame
 from doctored.predict.openvino_runtime import load_openvino
 from doctored.predict.weights import MANIFEST_FILE, MANIFEST_FORMAT, ExportedModel, read_exported
 
 if TYPE_CHECKING:
+    import torch
+
+    from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
     from doctored.models.mantranet.mantranet import ManTraNet
 
 _EXAMPLE_PX = 48
@@ -40,12 +39,45 @@ _FLOAT_LAYERS = 2
 _OUTLIERS = 1e-3
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A model of an export.
+
+    Attributes:
+        name: First part of the names of its files.
+        model: In float32.
+        lowered: Its convolutions for lower precisions.
+        quantised: Those of them that become int8; with none of them it has no int8 form.
+    """
+
+    name: str
+    model: Any
+    lowered: list[Any]
+    quantised: list[Any]
+
+
+def export_network(
+    network: "ManTraNet | ConstrainedRCNN",
+    folder: Path,
+    calibration_images: Sequence[NDArray[np.uint8]] | None = None,
+    *,
+    training: str = "",
+) -> ExportedModel:
+    """Write either network; arguments and errors are those of `export_mantranet`.
+
+    Raises:
+        ConfigError: The network is a Constrained R-CNN that resizes pictures or has `compat`.
+    """
+    if isinstance(network.settings, ConstrainedRCNNSettings):
+        return export_constrained_rcnn(network, folder, calibration_images, training=training)
+    return export_mantranet(network, folder, calibration_images, training=training)
+
+
 def export_mantranet(
     network: "ManTraNet",
     folder: Path,
     calibration_images: Sequence[NDArray[np.uint8]] | None = None,
     *,
-    name: str = "mantranet",
     training: str = "",
     temperature: float = 1.0,
     half_weights: bool = True,
@@ -59,7 +91,6 @@ def export_mantranet(
         folder: Created if need be; it must not hold an export already.
         calibration_images: uint8 (H, W, 3) pictures like those that will be analysed, forged ones among them, to
             find the ranges of activations on; None for no int8.
-        name: Catalogue name.
         training: What it was trained on, in a sentence, for the manifest.
         temperature: What logits are divided by before the sigmoid.
         half_weights: Whether the kernels of the large convolutions are stored in float16, which halves the files.
@@ -68,36 +99,89 @@ def export_mantranet(
         ConfigError: The folder holds an export already, or calibration_images is empty.
         MissingExtraError: NNCF is not installed and int8 is wanted.
     """
+    _check_export(folder, calibration_images)
+    features, anomalies = _converted_mantranet(network)
+    convolutions = large_convolutions(features)
+    parts = [
+        _Part("features", features, convolutions, convolutions[_FLOAT_LAYERS:]),
+        _Part("anomalies", anomalies, large_convolutions(anomalies), []),
+    ]
+    manifest = {
+        "model": "mantranet",
+        "settings": asdict(network.settings),
+        "temperature": temperature,
+        "training": training,
+    }
+    return _write_export(folder, parts, manifest, calibration_images, half_weights)
+
+
+def export_constrained_rcnn(
+    network: "ConstrainedRCNN",
+    folder: Path,
+    calibration_images: Sequence[NDArray[np.uint8]] | None = None,
+    *,
+    training: str = "",
+    half_weights: bool = True,
+) -> ExportedModel:
+    """Write a network as one OpenVINO model for pixels to regions; the rest is as in `export_mantranet`.
+
+    Raises:
+        ConfigError: The folder holds an export already, calibration_images is empty, or the network resizes pictures
+            or has `compat`.
+        MissingExtraError: NNCF is not installed and int8 is wanted.
+    """
+    _check_export(folder, calibration_images)
+    regions = _converted_rcnn(network)
+    convolutions = deep_convolutions(regions)
+    parts = [_Part("regions", regions, convolutions, convolutions)]
+    manifest = {
+        "model": "constrained-rcnn",
+        "settings": asdict(network.settings),
+        "temperature": 1.0,
+        "training": training,
+    }
+    return _write_export(folder, parts, manifest, calibration_images, half_weights)
+
+
+def _check_export(folder: Path, calibration_images: Sequence[NDArray[np.uint8]] | None) -> None:
     if (folder / MANIFEST_FILE).exists():
         raise ConfigError(f"{folder} holds an exported model already; name another folder or remove it")
     if calibration_images is not None and not calibration_images:
         raise ConfigError("there are no calibration pictures; give some, or None to leave int8 out")
+
+
+def _write_export(
+    folder: Path,
+    parts: Sequence[_Part],
+    manifest: Mapping[str, Any],
+    calibration_images: Sequence[NDArray[np.uint8]] | None,
+    half_weights: bool,
+) -> ExportedModel:
+    """Write all files of an export; the manifest comes without what follows from them."""
     folder.mkdir(parents=True, exist_ok=True)
-    features, anomalies = _converted(network)
     precisions = ["bf16", "fp32"]
     written: list[Path] = []
     if calibration_images is not None:
         tiles = [_calibration_tile(image) for image in calibration_images]
-        quantised = _quantised(features, large_convolutions(features)[_FLOAT_LAYERS:], tiles)
-        written += _save(folder / model_files("int8")[0], quantised)
+        for part in parts:
+            if part.quantised:
+                quantised = _quantised(part.model, part.quantised, tiles)
+                written += _save(folder / f"{part.name}.int8.xml", quantised)
         precisions.insert(0, "int8")
-    for model_file, model in zip(model_files("fp32"), (features, anomalies), strict=True):
+    for part in parts:
         if half_weights:
-            _halve_weights(model)
-        written += _save(folder / model_file, model)
-    manifest = {
+            _halve_weights(part.model, part.lowered)
+        written += _save(folder / f"{part.name}.fp32.xml", part.model)
+    complete = {
         "format": MANIFEST_FORMAT,
-        "model": name,
         "version": doctored.__version__,
-        "settings": asdict(network.settings),
-        "temperature": temperature,
+        **manifest,
         "precisions": precisions,
         "int8_passed": False,
         "figures": {},
-        "training": training,
         "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in written},
     }
-    _write_manifest(folder, manifest)
+    _write_manifest(folder, complete)
     return read_exported(folder)
 
 
@@ -128,27 +212,45 @@ def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     (folder / MANIFEST_FILE).write_bytes(text.encode())
 
 
-def _converted(network: "ManTraNet") -> tuple[Any, Any]:
+def _converted_mantranet(network: "ManTraNet") -> tuple[Any, Any]:
     """The two passes as OpenVINO models with free height and width, in float32."""
     import torch
 
     from doctored.models.mantranet.passes import AnomalyPass, FeaturePass
 
-    openvino = load_openvino()
     channels = network.settings.adapted_channels
     side = _EXAMPLE_PX + 2 * FIRST_LAYER_PAD_PX
     image = torch.zeros(1, side, side, 3, dtype=torch.uint8)
     adapted = torch.zeros(1, _EXAMPLE_PX, _EXAMPLE_PX, channels)
     statistics = (torch.zeros(channels), torch.ones(channels))
-    with torch.no_grad(), warnings.catch_warnings():
-        # PyTorch wants its tracer to be given up for one that OpenVINO does not read as well.
-        warnings.simplefilter("ignore")
-        features = openvino.convert_model(FeaturePass(network.eval()), example_input=image)
-        anomalies = openvino.convert_model(AnomalyPass(network.eval()), example_input=(adapted, *statistics))
+    features = _traced(FeaturePass(network.eval()), image)
+    anomalies = _traced(AnomalyPass(network.eval()), (adapted, *statistics))
     features.reshape([1, -1, -1, 3])
     anomalies.reshape({0: [1, -1, -1, channels], 1: [channels], 2: [channels]})
     _input_of_adaptation(features).set_friendly_name(RAW_FEATURES)
     return features, anomalies
+
+
+def _converted_rcnn(network: "ConstrainedRCNN") -> Any:
+    """Both stages as an OpenVINO model with free height and width, in float32."""
+    import torch
+
+    from doctored.models.constrained_rcnn.passes import RegionPass
+
+    # Random, so that there are regions; larger than the largest anchor is not needed.
+    image = torch.randint(0, 256, (1, _EXAMPLE_PX, _EXAMPLE_PX, 3), dtype=torch.uint8)
+    regions = _traced(RegionPass(network.eval()), image)
+    regions.reshape([1, -1, -1, 3])
+    return regions
+
+
+def _traced(network: "torch.nn.Module", example: Any) -> Any:
+    import torch
+
+    with torch.no_grad(), warnings.catch_warnings():
+        # PyTorch wants its tracer to be given up for one that OpenVINO does not read as well.
+        warnings.simplefilter("ignore")
+        return load_openvino().convert_model(network, example_input=example)
 
 
 def _input_of_adaptation(features: Any) -> Any:
@@ -160,13 +262,13 @@ def _input_of_adaptation(features: Any) -> Any:
     return adaptation.input_value(0).get_node()
 
 
-def _halve_weights(model: Any) -> None:
-    """Store the kernels of the large convolutions in float16; they are widened again on loading.
+def _halve_weights(model: Any, convolutions: Sequence[Any]) -> None:
+    """Store the kernels of convolutions of a model in float16; they are widened again on loading.
 
     Not those of the first layer: an SRM filter whose weights no longer sum to 0 responds to a flat patch.
     """
     ops = load_openvino().opset13
-    for convolution in large_convolutions(model):
+    for convolution in convolutions:
         kernel = convolution.input_value(1).get_node().get_data().astype(np.float16)
         convolution.input(1).replace_source_output(ops.convert(ops.constant(kernel), "f32").output(0))
     model.validate_nodes_and_infer_types()

@@ -1,4 +1,4 @@
-"""ManTra-Net on OpenVINO: an exported model, on the CPU, without PyTorch."""
+"""The networks on OpenVINO: exported models, on the CPU, without PyTorch."""
 
 from pathlib import Path
 from typing import Any
@@ -7,15 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doctored.core.errors import ModelError
+from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 from doctored.models.mantranet.settings import ManTraNetSettings
-from doctored.predict.bfloat16 import convert_to_bfloat16
+from doctored.predict.bfloat16 import convert_to_bfloat16, deep_convolutions, large_convolutions
 from doctored.predict.cpu_features import fast_arithmetic
 from doctored.predict.engine import Precision
 from doctored.predict.openvino_runtime import load_openvino
+from doctored.predict.regions import TileRegions
 from doctored.predict.weights import ExportedModel
 
 FIRST_LAYER_PAD_PX = 2
-"""What is mirrored around a tile before the exported feature model sees it, for the 5 x 5 layer."""
+"""What is mirrored around a tile before an exported model sees it, for the 5 x 5 layer that networks begin with."""
 
 RAW_FEATURES = "raw_features"
 """Name, in the exported feature model, of the trace features before they are normalised."""
@@ -33,11 +35,17 @@ def model_files(precision: Precision) -> tuple[str, str]:
     return f"features.{'int8' if precision == 'int8' else 'fp32'}.xml", "anomalies.fp32.xml"
 
 
+def region_file(precision: Precision) -> str:
+    """Name of the model of a Constrained R-CNN; bfloat16 is made from the float32 file on loading."""
+    return f"regions.{'int8' if precision == 'int8' else 'fp32'}.xml"
+
+
 class OpenVINOEngine:
     """A `ManTraNetEngine` on all cores of the CPU.
 
     Args:
         exported: The model; its files were checked when it was read.
+        settings: Its own.
         precision: Which arithmetic; there must be files for it.
         threads: Number of threads; None for one per core.
 
@@ -45,38 +53,68 @@ class OpenVINOEngine:
         ModelError: OpenVINO cannot load the files.
     """
 
-    def __init__(self, exported: ExportedModel, precision: Precision, threads: int | None = None) -> None:
-        if not isinstance(exported.settings, ManTraNetSettings):
-            raise ModelError(f"{exported.folder} holds {exported.name}, which cannot look at pictures yet")
-        self.settings = exported.settings
+    def __init__(
+        self,
+        exported: ExportedModel,
+        settings: ManTraNetSettings,
+        precision: Precision,
+        threads: int | None = None,
+    ) -> None:
+        self.settings = settings
         self.precision: Precision = precision
-        core = load_openvino().Core()
-        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-        if threads is not None:
-            options["INFERENCE_NUM_THREADS"] = threads
+        core, options = load_openvino().Core(), _options(threads)
         feature_model, anomaly_model = (
             _read_model(core, exported.folder / name) for name in model_files(precision)
         )
         if precision == "bf16":
-            convert_to_bfloat16(feature_model)
+            convert_to_bfloat16(feature_model, large_convolutions(feature_model))
         if precision == "bf16" or (precision == "int8" and "bf16" in fast_arithmetic()):
-            convert_to_bfloat16(anomaly_model)
+            convert_to_bfloat16(anomaly_model, large_convolutions(anomaly_model))
         self._features = _Network(core, feature_model, options)
         self._anomalies = _Network(core, anomaly_model, options)
         self._raw_features = _Network(core, _raw_feature_model(feature_model), options)
 
     def adapted(self, image_tile: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._features(with_mirrored_frame(image_tile))
+        adapted: NDArray[np.float32] = self._features(with_mirrored_frame(image_tile))[0][0]
+        return adapted
 
     def anomaly_logits(
         self, adapted_tile: NDArray[np.float32], mean: NDArray[np.float32], std: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        return self._anomalies(adapted_tile[None], mean, std)
+        logits: NDArray[np.float32] = self._anomalies(adapted_tile[None], mean, std)[0][0]
+        return logits
 
     def trace_features(self, image_tile: NDArray[np.uint8]) -> NDArray[np.float32]:
-        raw = self._raw_features(with_mirrored_frame(image_tile)).transpose(1, 2, 0)
+        raw = self._raw_features(with_mirrored_frame(image_tile))[0][0].transpose(1, 2, 0)
         norm = np.sqrt(np.einsum("hwc,hwc->hw", raw, raw))
         return np.ascontiguousarray(raw / np.maximum(norm, _SMALLEST_NORM)[..., None])
+
+
+class OpenVINORCNNEngine:
+    """A `ConstrainedRCNNEngine` on all cores of the CPU; arguments and errors as of `OpenVINOEngine`."""
+
+    def __init__(
+        self,
+        exported: ExportedModel,
+        settings: ConstrainedRCNNSettings,
+        precision: Precision,
+        threads: int | None = None,
+    ) -> None:
+        self.settings = settings
+        self.precision: Precision = precision
+        core = load_openvino().Core()
+        model = _read_model(core, exported.folder / region_file(precision))
+        if precision == "bf16":
+            convert_to_bfloat16(model, deep_convolutions(model))
+        self._regions = _Network(core, model, _options(threads))
+
+    def regions(self, image_tile: NDArray[np.uint8]) -> TileRegions:
+        return TileRegions(*(output.copy() for output in self._regions(with_mirrored_frame(image_tile))))
+
+
+def _options(threads: int | None) -> dict[str, Any]:
+    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    return options if threads is None else {**options, "INFERENCE_NUM_THREADS": threads}
 
 
 class _Network:
@@ -91,8 +129,8 @@ class _Network:
         self._shape: tuple[int, ...] | None = None
         self._request: Any = None
 
-    def __call__(self, *inputs: NDArray[Any]) -> NDArray[np.float32]:
-        """The only output of a batch of one, without its batch axis; the next call overwrites it."""
+    def __call__(self, *inputs: NDArray[Any]) -> list[NDArray[Any]]:
+        """The outputs in order; the next call overwrites them."""
         if inputs[0].shape != self._shape:
             self._request = None  # its memory goes before that of the next comes
             model = self._model.clone()
@@ -100,12 +138,11 @@ class _Network:
             self._request = self._core.compile_model(model, "CPU", self._options).create_infer_request()
             self._shape = inputs[0].shape
         outputs = self._request.infer(dict(enumerate(inputs)), share_inputs=True, share_outputs=True)
-        result: NDArray[np.float32] = outputs[0][0]
-        return result
+        return list(outputs.to_tuple())
 
 
 def with_mirrored_frame(image_tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, 3) to (1, H + 4, W + 4, 3), as the exported feature model takes it."""
+    """(H, W, 3) to (1, H + 4, W + 4, 3), as the exported models take it."""
     frame = (FIRST_LAYER_PAD_PX, FIRST_LAYER_PAD_PX)
     return np.pad(image_tile, (frame, frame, (0, 0)), mode="symmetric")[None]
 

@@ -1,18 +1,31 @@
 """How a map becomes one number."""
 
 import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-RAW_SCORE = "largest region above the 0.98 quantile of 4096 cells"
-"""Names the rule below; a calibration made with another one is refused."""
+
+@dataclass(frozen=True)
+class ScoreRule:
+    """A way to make one number of what a model's raw score is a function of.
+
+    Attributes:
+        name: A calibration made with a rule of another name is refused.
+        score: From (H, W) float32 to the raw score.
+    """
+
+    name: str
+    score: Callable[[NDArray[np.float32]], float]
+
 
 _CELLS_PER_SIDE = 64
 _QUANTILE = 0.98
 
 
-def raw_score(values: NDArray[np.float32]) -> float:
+def largest_region(values: NDArray[np.float32]) -> float:
     """How far the most conspicuous connected region of a map stands out from the rest of the same map.
 
     The map is averaged over about 4096 cells, nearly square and of nearly equal size (a cell is a pixel where there are
@@ -63,3 +76,22 @@ def _regions(chosen: NDArray[np.bool_]) -> list[tuple[NDArray[np.int64], NDArray
         rows, columns = np.array(sorted(region)).T
         regions.append((rows, columns))
     return regions
+
+
+def surest_roi(logits: NDArray[np.float32]) -> float:
+    """The largest value: how sure the box head is of the region of interest (RoI) that it is surest of.
+
+    The logit is that of being manipulated at all: the question is whether the picture was, and a RoI that might be
+    spliced or copied was, whichever it is. All RoIs that the proposals offer take part, also those that lose to a
+    better one before they become regions, and of the worst picture still the best one. So every picture has a
+    score of its own, on which the scores of regions, which end at 1 and come in steps of a float just below it, could
+    tie. A larger picture has more RoIs and with them a higher maximum: calibrations compare pictures of like size.
+
+    Args:
+        logits: (H, W), of the surest RoI that covers each pixel.
+    """
+    return float(logits.max())
+
+
+LARGEST_REGION = ScoreRule("largest region above the 0.98 quantile of 4096 cells", largest_region)
+SUREST_ROI = ScoreRule("logit of the surest region of interest", surest_roi)

@@ -1,4 +1,4 @@
-"""ManTra-Net on PyTorch: any training run, on the CPU or a GPU."""
+"""The networks on PyTorch: any training run, on the CPU or a GPU."""
 
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any
@@ -8,15 +8,17 @@ from numpy.typing import NDArray
 
 from doctored.core.errors import ConfigError
 from doctored.predict.engine import Precision
+from doctored.predict.regions import TileRegions
 
 if TYPE_CHECKING:
     import torch
 
+    from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
     from doctored.models.mantranet.mantranet import ManTraNet
 
 
-class TorchEngine:
-    """A `ManTraNetEngine` over a network in eval mode.
+class _TorchNetwork:
+    """A network in eval mode on a device.
 
     Args:
         network: Moved to the device.
@@ -29,7 +31,7 @@ class TorchEngine:
     """
 
     def __init__(
-        self, network: "ManTraNet", device: str, precision: Precision, threads: int | None = None
+        self, network: "torch.nn.Module", device: str, precision: Precision, threads: int | None = None
     ) -> None:
         import torch
 
@@ -39,10 +41,38 @@ class TorchEngine:
             )
         if threads is not None:
             torch.set_num_threads(threads)
-        self.settings = network.settings
         self.precision: Precision = precision
         self.device = torch.device(device)
-        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
+        network.eval().to(self.device).to(memory_format=torch.channels_last)
+
+    def _computing(self) -> AbstractContextManager[Any]:
+        import torch
+
+        stack = ExitStack()
+        stack.enter_context(torch.inference_mode())
+        # Without this, Ampere and later GPUs shorten float32 convolutions to a 10-bit mantissa.
+        stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+        stack.enter_context(
+            torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+        )
+        return stack
+
+    def _map(self, array: NDArray[Any]) -> "torch.Tensor":
+        """(H, W, C) to (1, C, H, W) in channels-last layout, which is the array's own."""
+        import torch
+
+        tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return tensor.permute(2, 0, 1).unsqueeze(0)
+
+
+class TorchEngine(_TorchNetwork):
+    """A `ManTraNetEngine` over any ManTra-Net."""
+
+    def __init__(
+        self, network: "ManTraNet", device: str, precision: Precision, threads: int | None = None
+    ) -> None:
+        super().__init__(network, device, precision, threads)
+        self.network, self.settings = network, network.settings
 
     def adapted(self, image_tile: NDArray[np.uint8]) -> NDArray[np.float32]:
         with self._computing():
@@ -62,29 +92,25 @@ class TorchEngine:
         with self._computing():
             return self._to_array(self.network.imtfe(self._image(image_tile)))
 
-    def _computing(self) -> AbstractContextManager[Any]:
-        import torch
-
-        stack = ExitStack()
-        stack.enter_context(torch.inference_mode())
-        # Without this, Ampere and later GPUs shorten float32 convolutions to a 10-bit mantissa.
-        stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
-        stack.enter_context(
-            torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
-        )
-        return stack
-
     def _image(self, image_tile: NDArray[np.uint8]) -> "torch.Tensor":
         return self._map(image_tile).float() / 255
-
-    def _map(self, array: NDArray[Any]) -> "torch.Tensor":
-        """(H, W, C) to (1, C, H, W) in channels-last layout, which is the array's own."""
-        import torch
-
-        tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
-        return tensor.permute(2, 0, 1).unsqueeze(0)
 
     def _to_array(self, batch: "torch.Tensor") -> NDArray[np.float32]:
         """(1, C, H, W) to (H, W, C)."""
         array: NDArray[np.float32] = batch.squeeze(0).permute(1, 2, 0).contiguous().cpu().numpy()
         return array
+
+
+class TorchRCNNEngine(_TorchNetwork):
+    """A `ConstrainedRCNNEngine` over any Constrained R-CNN."""
+
+    def __init__(
+        self, network: "ConstrainedRCNN", device: str, precision: Precision, threads: int | None = None
+    ) -> None:
+        super().__init__(network, device, precision, threads)
+        self.network, self.settings = network, network.settings
+
+    def regions(self, image_tile: NDArray[np.uint8]) -> TileRegions:
+        with self._computing():
+            (found,) = self.network.examine(self._map(image_tile))
+            return TileRegions(**{name: tensor.cpu().numpy() for name, tensor in vars(found).items()})

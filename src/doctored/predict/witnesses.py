@@ -1,19 +1,35 @@
-"""The models as the detector sees them: pixels in, a map and a raw score out."""
+"""The models as the detector sees them: pixels in, a finding out."""
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from doctored.predict.engine import ManTraNetEngine
+from doctored.core.errors import ConfigError
+from doctored.core.inspection import WitnessFinding
+from doctored.models.constrained_rcnn.scaling import scaling_for
+from doctored.predict.engine import ConstrainedRCNNEngine, ManTraNetEngine
 from doctored.predict.localize import LocalizationPlan, ProgressCallback, localization_logits
-from doctored.predict.raw_score import raw_score
+from doctored.predict.raw_score import LARGEST_REGION, SUREST_ROI, ScoreRule
+from doctored.predict.regions import Piece, TileRegions, as_regions, map_of, merge, paint_rois, pieces_of
+from doctored.predict.tiling import Tile, blocks
 
 _PROBE_PX = 96
+_RCNN_PROBE_PX = 512
+
+WHOLE_PX = 1_500_000
+"""A Constrained R-CNN sees pictures of up to so many pixels whole, and larger ones in tiles of about as many."""
+
+OVERLAP_PX = 256
+"""By how much its tiles overlap: 16 cells of the network's maps.
+
+A region up to this size lies whole in some tile. Of a larger one each of two neighbours sees at least this much, enough
+for their boxes to agree there. Twice as much, the side of the largest anchor, would double the work.
+"""
 
 
 class Witness(Protocol):
@@ -23,11 +39,13 @@ class Witness(Protocol):
         name: Catalogue name.
         sha256: Of its weights, lower-case hexadecimal.
         precision: What it computes in.
+        score_rule: How its raw score comes from `scored_map`.
     """
 
     name: str
     sha256: str
     precision: str
+    score_rule: ScoreRule
 
     def scored_map(
         self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
@@ -35,10 +53,8 @@ class Witness(Protocol):
         """What the raw score is a function of, (H, W) float32: logits before any temperature, if it has such."""
         ...
 
-    def look(
-        self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
-    ) -> tuple[NDArray[np.float32], float]:
-        """Localization map (H, W) float32 in [0, 1] and raw score of a picture (H, W, 3) uint8."""
+    def look(self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None) -> WitnessFinding:
+        """What it says of a picture (H, W, 3) uint8."""
         ...
 
     def estimate_seconds(self, size_hw: tuple[int, int]) -> float:
@@ -56,6 +72,8 @@ class ManTraNetWitness:
         temperature: What logits are divided by before the sigmoid. The raw score is that of the logits before.
         plan: From a picture's size to how it is cut up.
     """
+
+    score_rule = LARGEST_REGION
 
     def __init__(
         self,
@@ -76,12 +94,10 @@ class ManTraNetWitness:
         plan = self.plan((pixels.shape[0], pixels.shape[1]))
         return localization_logits(self.engine, pixels, plan, on_progress)
 
-    def look(
-        self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
-    ) -> tuple[NDArray[np.float32], float]:
+    def look(self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None) -> WitnessFinding:
         logits = self.scored_map(pixels, on_progress)
-        score = raw_score(logits)
-        return sigmoid_in_place(logits, self.temperature), score
+        score = self.score_rule.score(logits)
+        return WitnessFinding(self.name, self.sha256, score, sigmoid_in_place(logits, self.temperature))
 
     def estimate_seconds(self, size_hw: tuple[int, int]) -> float:
         if self._seconds_per_px is None:
@@ -115,6 +131,96 @@ def sigmoid_in_place(logits: NDArray[np.float32], temperature: float) -> NDArray
     return logits
 
 
+class ConstrainedRCNNWitness:
+    """Constrained R-CNN on any engine.
+
+    Pictures are seen at native resolution, whole or in overlapping tiles, unless the network was trained on resized
+    ones: these it resizes, whole, whatever their size.
+
+    Args:
+        name: Catalogue name.
+        sha256: Of the weights.
+        engine: Runs the network.
+        tile_px: Side of a square of as many pixels as a tile has at most; None for that of `WHOLE_PX`.
+
+    Raises:
+        ConfigError: Tiles would be smaller than twice their overlap.
+    """
+
+    score_rule = SUREST_ROI
+
+    def __init__(
+        self, name: str, sha256: str, engine: ConstrainedRCNNEngine, tile_px: int | None = None
+    ) -> None:
+        if tile_px is not None and tile_px < 2 * OVERLAP_PX:
+            raise ConfigError(f"the tile size is {tile_px} px; {name} needs {2 * OVERLAP_PX} or more")
+        self.name, self.sha256, self.engine = name, sha256, engine
+        self.precision: str = engine.precision
+        self._tile_px = WHOLE_PX if tile_px is None else tile_px**2
+        self._seconds_per_px: float | None = None
+
+    def scored_map(
+        self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
+    ) -> NDArray[np.float32]:
+        """The logit of the surest region of interest that covers each pixel; where there is none, the lowest of all."""
+        seen = list(self._regions_of_tiles(pixels, on_progress))
+        lowest = min(float(found.roi_logits.min()) for _, found in seen)
+        painted = np.full(pixels.shape[:2], lowest, np.float32)
+        for tile, found in seen:
+            paint_rois(painted[tile.seen], found.rois, found.roi_logits)
+        return painted
+
+    def look(self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None) -> WitnessFinding:
+        size_hw = (pixels.shape[0], pixels.shape[1])
+        settings = self.engine.settings
+        pieces: list[Piece] = []
+        surest: list[float] = []
+        for tile, found in self._regions_of_tiles(pixels, on_progress):
+            pieces += pieces_of(tile, found, size_hw)
+            surest.append(float(found.roi_logits.max()))
+        wholes = merge(pieces, settings.mask_rois_test)
+        return WitnessFinding(
+            self.name,
+            self.sha256,
+            max(surest),  # what `SUREST_ROI` makes of the scored map, without that map
+            map_of(wholes, size_hw, settings),
+            as_regions(wholes, size_hw, settings),
+            scaling_for(size_hw, settings).factor,
+        )
+
+    def estimate_seconds(self, size_hw: tuple[int, int]) -> float:
+        if self._seconds_per_px is None:
+            self._seconds_per_px = self._time_probe()
+        return self._seconds_per_px * sum(self._network_px(tile) for tile in self._tiles(size_hw))
+
+    def _tiles(self, size_hw: tuple[int, int]) -> list[Tile]:
+        whole_px = size_hw[0] * size_hw[1]
+        resizes = self.engine.settings.short_side_px is not None
+        return blocks(size_hw, whole_px if resizes else self._tile_px, OVERLAP_PX // 2)
+
+    def _regions_of_tiles(
+        self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
+    ) -> Iterator[tuple[Tile, TileRegions]]:
+        tiles = self._tiles((pixels.shape[0], pixels.shape[1]))
+        for number, tile in enumerate(tiles):
+            yield tile, self.engine.regions(pixels[tile.seen])
+            if on_progress is not None:
+                on_progress(number + 1, len(tiles))
+
+    def _network_px(self, tile: Tile) -> int:
+        height, width = scaling_for(tile.seen_hw, self.engine.settings).network_hw
+        return height * width
+
+    def _time_probe(self) -> float:
+        """Seconds per pixel of a picture of moderate size; the first run, which compiles, does not count."""
+        image = np.random.default_rng(0).integers(0, 256, (_RCNN_PROBE_PX, _RCNN_PROBE_PX, 3), np.uint8)
+        self.engine.regions(image)
+        start = time.perf_counter()
+        self.engine.regions(image)
+        (tile,) = self._tiles((_RCNN_PROBE_PX, _RCNN_PROBE_PX))
+        return (time.perf_counter() - start) / self._network_px(tile)
+
+
 class YardstickWitness:
     """A plain function from pixels to a map.
 
@@ -122,6 +228,8 @@ class YardstickWitness:
         name: Catalogue name.
         function: From (H, W, 3) uint8 to (H, W) float32 in [0, 1].
     """
+
+    score_rule = LARGEST_REGION
 
     def __init__(self, name: str, function: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> None:
         self.name, self.function, self.precision = name, function, "fp32"
@@ -136,11 +244,10 @@ class YardstickWitness:
             on_progress(1, 1)
         return localization_map
 
-    def look(
-        self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
-    ) -> tuple[NDArray[np.float32], float]:
+    def look(self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None) -> WitnessFinding:
         localization_map = self.scored_map(pixels, on_progress)
-        return localization_map, raw_score(localization_map)
+        score = self.score_rule.score(localization_map)
+        return WitnessFinding(self.name, self.sha256, score, localization_map)
 
     def estimate_seconds(self, size_hw: tuple[int, int]) -> float:
         return 1e-7 * size_hw[0] * size_hw[1]

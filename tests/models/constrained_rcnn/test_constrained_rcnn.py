@@ -9,34 +9,21 @@ from doctored.core.errors import ConfigError, ShapeError
 from doctored.models.constrained_rcnn.boxes import iou
 from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
 from doctored.models.constrained_rcnn.findings import Truth
-from doctored.models.constrained_rcnn.roi import paste_masks
+from doctored.models.constrained_rcnn.paste import paste_masks
 from doctored.models.constrained_rcnn.settings import NETWORKS, ConstrainedRCNNSettings, compat
-from models.constrained_rcnn.toys import TOY_COMPAT, TOY_SETTINGS
-
-NO_BOXES = Truth(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(96, 96, dtype=torch.bool))
+from models.constrained_rcnn.toys import (
+    NO_BOXES,
+    TOY_COMPAT,
+    TOY_SETTINGS,
+    forgery,
+    overfitted_toy,
+    tiny_batch,
+)
 
 
 def _toy(settings: ConstrainedRCNNSettings = TOY_SETTINGS, seed: int = 0) -> ConstrainedRCNN:
     torch.manual_seed(seed)
     return ConstrainedRCNN(settings)
-
-
-def _forgery(seed: int, label: int, box: tuple[int, int, int, int]) -> tuple[torch.Tensor, Truth]:
-    """A smooth picture (3, 96, 96) with an ellipse of noise; the noise is fine or coarse, as the label says."""
-    generator = torch.Generator().manual_seed(seed)
-    picture = torch.linspace(0.2, 0.8, 96).expand(3, 96, 96).clone()
-    noise = torch.rand(3, 96, 96, generator=generator) - 0.5
-    if label == 2:
-        noise = noise[:, ::4, ::4].repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)
-    left, top, right, bottom = box
-    middles = torch.arange(96) + 0.5
-    x, y = (
-        (middles * 2 - left - right) / (right - left),
-        (middles * 2 - top - bottom) / (bottom - top),
-    )
-    mask = x**2 + y[:, None] ** 2 < 1
-    picture[:, mask] += 0.5 * noise[:, mask]
-    return picture, Truth(torch.tensor([box]).float(), torch.tensor([label]), mask)
 
 
 def _tensors(net: nn.Module) -> list[torch.Tensor]:
@@ -114,7 +101,8 @@ def test_the_map_is_the_maximum_of_the_weighted_masks():
     findings = _toy().eval()(torch.rand(1, 3, 80, 112))[0]
     expected = torch.zeros(80, 112)
     for mask, box, score in zip(findings.masks, findings.boxes_xyxy, findings.scores, strict=True):
-        expected = torch.maximum(expected, score * paste_masks(mask[None], box[None], (80, 112)))
+        pasted = paste_masks(mask[None].numpy(), box[None].numpy(), (80, 112))
+        expected = torch.maximum(expected, score * torch.from_numpy(pasted))
     torch.testing.assert_close(findings.localization_map, expected)
     assert expected.max() > 0
 
@@ -171,7 +159,7 @@ def test_four_pictures_equal_four_singles():
     net.eval()
     for layer in (net.box_head.cls_score, net.rpn.cls_score, net.rpn.bbox_pred, net.box_head.bbox_pred):
         nn.init.normal_(layer.weight, std=0.3)
-    pictures = torch.stack([_forgery(seed, 1 + seed % 2, (16, 24, 60 + seed, 70))[0] for seed in range(4)])
+    pictures = torch.stack([forgery(seed, 1 + seed % 2, (16, 24, 60 + seed, 70))[0] for seed in range(4)])
     for together, picture in zip(net(pictures), pictures, strict=True):
         alone = net(picture[None])[0]
         assert together.labels.tolist() == alone.labels.tolist()
@@ -183,7 +171,7 @@ def test_a_batch_of_pictures_has_the_mean_of_their_losses():
     """With as many anchors and RoIs as there are, nothing is left to chance."""
     settings = replace(TOY_SETTINGS, backbone_norm="frozen", rpn_batch=10_000)
     net = _toy(settings)
-    pairs = [_forgery(0, 1, (20, 20, 60, 60)), _forgery(1, 2, (30, 10, 80, 50))]
+    pairs = [forgery(0, 1, (20, 20, 60, 60)), forgery(1, 2, (30, 10, 80, 50))]
     both = net.losses(torch.stack([picture for picture, _ in pairs]), [truth for _, truth in pairs])
     alone = [net.losses(picture[None], [truth]) for picture, truth in pairs]
     for name in ("rpn_class", "rpn_box"):
@@ -193,7 +181,7 @@ def test_a_batch_of_pictures_has_the_mean_of_their_losses():
 
 def test_losses_of_a_start_are_those_of_guessing():
     net = _toy()
-    picture, truth = _forgery(0, 1, (20, 20, 60, 60))
+    picture, truth = forgery(0, 1, (20, 20, 60, 60))
     losses = net.losses(picture[None], [truth])
     assert losses.rpn_class.item() == pytest.approx(math.log(2), abs=0.05)
     assert losses.roi_class.item() == pytest.approx(math.log(5), abs=0.3)
@@ -202,7 +190,7 @@ def test_losses_of_a_start_are_those_of_guessing():
 @pytest.mark.parametrize("settings", [TOY_SETTINGS, TOY_COMPAT], ids=["ours", "compat"])
 def test_every_trained_part_learns_and_the_frozen_ones_do_not(settings: ConstrainedRCNNSettings):
     net = _toy(settings)
-    picture, truth = _forgery(0, 1, (20, 20, 60, 60))
+    picture, truth = forgery(0, 1, (20, 20, 60, 60))
     net.losses(picture[None], [truth]).total.backward()
     still = {name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()}
     # The original's sigmoid leaves the authentic mask logit out, but only its own row of the last layer.
@@ -221,7 +209,7 @@ def test_authentic_pictures_are_negatives(settings: ConstrainedRCNNSettings):
 
 @pytest.mark.parametrize("settings", [TOY_SETTINGS, TOY_COMPAT], ids=["ours", "compat"])
 def test_without_a_mask_the_mask_stage_does_not_learn(settings: ConstrainedRCNNSettings):
-    picture, truth = _forgery(0, 1, (20, 20, 60, 60))
+    picture, truth = forgery(0, 1, (20, 20, 60, 60))
     losses = _toy(settings).losses(picture[None], [replace(truth, gt_mask=None)])
     assert losses.mask == 0
     assert losses.roi_box > 0
@@ -229,7 +217,7 @@ def test_without_a_mask_the_mask_stage_does_not_learn(settings: ConstrainedRCNNS
 
 def test_stage_1_alone():
     net = _toy(replace(TOY_SETTINGS, mask_stage=False))
-    picture, truth = _forgery(0, 1, (20, 20, 60, 60))
+    picture, truth = forgery(0, 1, (20, 20, 60, 60))
     losses = net.losses(picture[None], [truth])
     assert losses.mask == 0
     losses.total.backward()
@@ -245,7 +233,7 @@ def test_a_frozen_constraint_stays_and_a_learned_one_holds():
         net = _toy(replace(TOY_SETTINGS, freeze_constrained=frozen))
         before = net.constrained_conv.kernel.detach().clone()
         optimiser = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=0.01)
-        picture, truth = _forgery(0, 1, (20, 20, 60, 60))
+        picture, truth = forgery(0, 1, (20, 20, 60, 60))
         net.losses(picture[None], [truth]).total.backward()
         optimiser.step()
         kernel = net.constrained_conv.kernel.detach()
@@ -255,21 +243,9 @@ def test_a_frozen_constraint_stays_and_a_learned_one_holds():
 
 def test_overfits_one_tiny_batch():
     """Right techniques, boxes above 0.9 and masks above 0.9, on two forgeries and an authentic picture."""
-    net = _toy()
-    pairs = [_forgery(0, 1, (14, 20, 58, 60)), _forgery(1, 2, (40, 30, 84, 82)), _forgery(2, 1, (0, 0, 1, 1))]
-    image = torch.stack([picture for picture, _ in pairs])
-    truths = [pairs[0][1], pairs[1][1], NO_BOXES]
-    optimiser = torch.optim.Adam(net.parameters())
-    steps = 250
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 8e-3, total_steps=steps)
-    for _ in range(steps):
-        optimiser.zero_grad()
-        net.losses(image, truths).total.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 10.0)
-        optimiser.step()
-        schedule.step()
+    net, (image, truths) = overfitted_toy(), tiny_batch()
     with torch.no_grad():
-        findings = net.eval()(image)
+        findings = net(image)
     for found, truth in zip(findings[:2], truths[:2], strict=True):
         assert truth.gt_mask is not None
         assert found.labels[0] == truth.labels[0]
@@ -289,7 +265,7 @@ def test_two_training_steps_at_full_depth(settings: ConstrainedRCNNSettings):
     before = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
     optimiser = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=1e-3, momentum=0.9)
     label_of_noise = len(settings.classes) - 1
-    picture, truth = _forgery(0, 1, (20, 20, 60, 60))
+    picture, truth = forgery(0, 1, (20, 20, 60, 60))
     truth = replace(truth, labels=torch.tensor([label_of_noise]))
     for _ in range(2):
         optimiser.zero_grad()
@@ -303,7 +279,7 @@ def test_two_training_steps_at_full_depth(settings: ConstrainedRCNNSettings):
 
 def test_halved_precision_spares_the_first_layer_and_the_boxes():
     net = _toy(replace(TOY_SETTINGS, backbone_norm="frozen"))
-    picture, truth = _forgery(0, 1, (20, 20, 60, 60))
+    picture, truth = forgery(0, 1, (20, 20, 60, 60))
     with torch.autocast("cpu", torch.bfloat16):
         assert net.residual(picture[None]).dtype == torch.float32
         features = net.features(picture[None])
@@ -329,7 +305,7 @@ def test_flat_pictures_give_no_residual_up_to_the_border():
 
 def test_wrong_inputs_are_refused():
     net = _toy()
-    picture, truth = _forgery(0, 1, (20, 20, 60, 60))
+    picture, truth = forgery(0, 1, (20, 20, 60, 60))
     with pytest.raises(ShapeError, match=r"\(B, 3, H, W\), got \(3, 96, 96\)"):
         net(picture)
     with pytest.raises(ShapeError, match="2 pictures but 1 truths"):

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
 from doctored.models.constrained_rcnn.convert import from_tensorflow
-from doctored.models.constrained_rcnn.pixels import network_pixels, scaling_for
+from doctored.models.constrained_rcnn.pixels import network_pixels
 from doctored.models.constrained_rcnn.roi import crop_rois
+from doctored.models.constrained_rcnn.scaling import scaling_for
 from doctored.predict.tensorflow_bundle import TensorBundle
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -1,28 +1,8 @@
-import pytest
 import torch
 
-from doctored.models.constrained_rcnn.pixels import BGR_MEAN, network_mask, network_pixels, scaling_for
+from doctored.models.constrained_rcnn.pixels import BGR_MEAN, network_mask, network_pixels
+from doctored.models.constrained_rcnn.scaling import scaling_for
 from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings, compat
-
-
-@pytest.mark.parametrize(
-    ("size_hw", "expected"),
-    [
-        ((600, 800), (600, 800)),
-        ((384, 256), (900, 600)),
-        ((2000, 3000), (600, 900)),
-        ((1080, 1920), (562, 1000)),
-        ((1920, 1080), (1000, 562)),
-    ],
-)
-def test_published_sizes(size_hw: tuple[int, int], expected: tuple[int, int]):
-    assert scaling_for(size_hw, compat()).network_hw == expected
-
-
-def test_ours_never_resizes():
-    scaling = scaling_for((3001, 17), ConstrainedRCNNSettings())
-    assert scaling.network_hw == scaling.picture_hw == (3001, 17)
-    assert scaling.factor == 1
 
 
 def test_the_original_reads_blue_first():
@@ -51,3 +31,11 @@ def test_pictures_and_masks_are_enlarged_alike():
     assert not rest.any()
     picture = network_pixels(mask.float().expand(1, 3, -1, -1), scaling, compat=True)[0, 0]
     torch.testing.assert_close(picture, enlarged * 255 - BGR_MEAN[0], rtol=1e-5, atol=1e-3)
+
+
+def test_stored_pixels_are_read_like_their_fractions():
+    image = torch.randint(0, 256, (1, 3, 30, 40), dtype=torch.uint8)
+    for settings in (ConstrainedRCNNSettings(), compat()):
+        scaling = scaling_for((30, 40), settings)
+        of_bytes = network_pixels(image, scaling, settings.compat)
+        torch.testing.assert_close(of_bytes, network_pixels(image / 255, scaling, settings.compat))

@@ -2,10 +2,9 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torchvision.ops import roi_align
 
-from doctored.models.constrained_rcnn.roi import crop_rois, mask_targets, paste_masks
+from doctored.models.constrained_rcnn.roi import crop_rois, mask_targets
 
 ROIS = torch.tensor([[20.0, 36, 131, 120], [0, 0, 191, 143], [100, 90, 191, 143], [3, 50, 9, 140]])
 
@@ -107,46 +106,3 @@ def test_mask_targets_hold_what_is_manipulated_in_each_cell():
     expected = torch.zeros(14, 14)
     expected[:7, 7:] = 1
     assert torch.equal(shifted, expected)
-
-
-def test_pasting_into_whole_pixels_is_bilinear_resizing():
-    masks = torch.rand(1, 14, 14, generator=torch.Generator().manual_seed(2))
-    for width, height in ((30, 21), (5, 40), (14, 14)):
-        pasted = paste_masks(masks, torch.tensor([[3.0, 2, 3 + width, 2 + height]]), (50, 50))
-        expected = F.interpolate(masks[None], (height, width), mode="bilinear", align_corners=False)[0, 0]
-        torch.testing.assert_close(pasted[2 : 2 + height, 3 : 3 + width], expected)
-        pasted[2 : 2 + height, 3 : 3 + width] = 0
-        assert not pasted.any()
-
-
-def test_overlapping_masks_give_their_maximum():
-    masks = torch.tensor([0.3, 0.8, 0.5]).view(3, 1, 1).expand(3, 14, 14)
-    boxes = torch.tensor([[0.0, 0, 20, 20], [10, 10, 30, 30], [12, 12, 14, 40]])
-    pasted = paste_masks(masks, boxes, (40, 30))
-    assert pasted[5, 5] == pytest.approx(0.3)
-    assert pasted[15, 13] == pytest.approx(0.8)
-    assert pasted[35, 13] == pytest.approx(0.5)
-    assert pasted[35, 20] == 0
-
-
-def test_a_pixel_belongs_to_a_box_by_its_middle():
-    pasted = paste_masks(torch.ones(1, 14, 14), torch.tensor([[1.5, 0.6, 3.4, 9.0]]), (4, 6))
-    expected = torch.zeros(4, 6)
-    expected[1:, 1:3] = 1
-    assert torch.equal(pasted, expected)
-
-
-@pytest.mark.parametrize("box", [[3, 3, 3, 9], [3, 9, 8, 2], [3.6, 3, 4.4, 9], [-9, 0, -2, 5]])
-def test_boxes_that_hold_no_pixel_leave_nothing(box: list[float]):
-    assert not paste_masks(torch.ones(1, 14, 14), torch.tensor([box]), (20, 20)).any()
-
-
-def test_half_pixel_masks_come_back_where_they_were():
-    """Target and paste disagree by half a pixel in the original."""
-    mask = torch.zeros(64, 64, dtype=torch.bool)
-    mask[16:44, 20:48] = True
-    box = torch.tensor([[8.0, 8, 64, 64]])
-    pasted = paste_masks(mask_targets(mask, box, compat=False), box, (64, 64)) > 0.5
-    assert torch.equal(pasted[30], mask[30])
-    assert torch.equal(pasted[:, 30], mask[:, 30])
-    assert (pasted ^ mask).sum() <= 4 * 4  # the corners come back rounded

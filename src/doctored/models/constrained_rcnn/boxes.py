@@ -7,7 +7,7 @@ outside, so that width = right - left, and 1.0 where they name the last pixel in
 import math
 
 import torch
-from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image, nms
+from torchvision.ops import batched_nms, box_iou, nms
 
 LARGEST_LOG_SCALE = math.log(1000 / 16)
 """A box does not grow more than 62 times, however wrong its delta."""
@@ -62,8 +62,10 @@ def decode(
 def clip(boxes: torch.Tensor, size_hw: tuple[int, int], pixel_end: float) -> torch.Tensor:
     """Boxes (N, 4) moved into the picture."""
     height, width = size_hw
-    end = int(pixel_end)
-    return clip_boxes_to_image(boxes, (height - end, width - end))
+    # Limits of their own, because in a traced network sizes are tensors, which torchvision would fix.
+    x, y = boxes[..., 0::2].clamp(min=0), boxes[..., 1::2].clamp(min=0)
+    x, y = x.clamp(max=width - int(pixel_end)), y.clamp(max=height - int(pixel_end))
+    return torch.stack([x, y], dim=-1).flatten(-2)
 
 
 def _closed(boxes: torch.Tensor, pixel_end: float) -> torch.Tensor:

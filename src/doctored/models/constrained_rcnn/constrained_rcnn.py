@@ -8,14 +8,16 @@ import torch
 from doctored.core.errors import ConfigError, ShapeError
 from doctored.models.constrained_rcnn.anchors import cell_anchors, grid_anchors, inside_picture
 from doctored.models.constrained_rcnn.box_head import BoxHead
-from doctored.models.constrained_rcnn.findings import Findings, Truth
+from doctored.models.constrained_rcnn.findings import Findings, Regions, Truth
 from doctored.models.constrained_rcnn.guidance import surest_regions
 from doctored.models.constrained_rcnn.losses import Losses, mask_loss, roi_losses, rpn_losses
 from doctored.models.constrained_rcnn.mask_stage import MaskStage
-from doctored.models.constrained_rcnn.pixels import Scaling, network_mask, network_pixels, scaling_for
+from doctored.models.constrained_rcnn.paste import localization_map
+from doctored.models.constrained_rcnn.pixels import network_mask, network_pixels
 from doctored.models.constrained_rcnn.proposals import propose
-from doctored.models.constrained_rcnn.roi import MASK_SIZE, crop_rois, mask_targets, paste_masks
+from doctored.models.constrained_rcnn.roi import MASK_SIZE, crop_rois, mask_targets
 from doctored.models.constrained_rcnn.rpn import AttentionRPN
+from doctored.models.constrained_rcnn.scaling import Scaling, scaling_for
 from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 from doctored.models.constrained_rcnn.targets import (
     RoITargets,
@@ -45,6 +47,18 @@ class Features:
     deltas: torch.Tensor
     anchors: torch.Tensor
 
+    def of_picture(self, number: int) -> "Features":
+        """Those of one of the B pictures, as a batch of one."""
+        one = slice(number, number + 1)
+        return Features(
+            self.conv_3x[one],
+            self.conv_4x[one],
+            self.attended[one],
+            self.logits[one],
+            self.deltas[one],
+            self.anchors,
+        )
+
 
 class ConstrainedRCNN(Trunk):
     """Coarse boxes and techniques first (stage 1), then a mask in each of the surest boxes (stage 2).
@@ -68,7 +82,11 @@ class ConstrainedRCNN(Trunk):
 
     def features(self, pixels: torch.Tensor) -> Features:
         """Everything up to the heads, from `network_pixels`."""
-        conv_3x, conv_4x = self.backbone(self.residual(pixels))
+        return self.features_of_residual(self.residual(pixels))
+
+    def features_of_residual(self, residual: torch.Tensor) -> Features:
+        """Everything behind the constrained convolution, from what that makes of a picture."""
+        conv_3x, conv_4x = self.backbone(residual)
         attended, logits, deltas = self.rpn(conv_4x)
         height, width = conv_4x.shape[-2:]
         anchors = grid_anchors(self.cell_anchors, (height, width))
@@ -81,22 +99,38 @@ class ConstrainedRCNN(Trunk):
             ShapeError: The image is not (B, 3, H, W).
             ConfigError: There are several pictures, but the network has `compat`.
         """
+        size_hw = (image.shape[-2], image.shape[-1])
+        return [
+            Findings(**vars(one), localization_map=self._map(one, size_hw)) for one in self.examine(image)
+        ]
+
+    def examine(self, image: torch.Tensor) -> list[Regions]:
+        """The regions of each picture, without a map; the picture may also be uint8.
+
+        Raises:
+            ShapeError: The image is not (B, 3, H, W).
+            ConfigError: There are several pictures, but the network has `compat`.
+        """
         scaling = self._scaling(image)
         features = self.features(network_pixels(image, scaling, self.settings.compat))
-        rois = self._proposals(features, scaling, training=False)
-        logits, deltas = self.box_head(crop_rois(features.conv_4x, rois, self.settings.compat))
-        counts = [len(boxes) for boxes in rois]
-        regions = [
-            surest_regions(boxes / scaling.factor, of_logits, of_deltas, scaling.picture_hw, self.settings)
-            for boxes, of_logits, of_deltas in zip(
-                rois, logits.split(counts), deltas.split(counts), strict=True
-            )
-        ]
-        masks = self._masks(features, [boxes * scaling.factor for boxes, _, _ in regions])
-        return [
-            Findings(boxes, scores, labels, mask, self._map(mask, boxes, scores, scaling.picture_hw))
-            for (boxes, scores, labels), mask in zip(regions, masks, strict=True)
-        ]
+        return [self.regions(features.of_picture(number), scaling) for number in range(len(image))]
+
+    def regions(self, features: Features, scaling: Scaling) -> Regions:
+        """What the two stages make of the features of one picture; everything here can be traced."""
+        compat = self.settings.compat
+        (rois,) = self._proposals(features, scaling, training=False)
+        logits, deltas = self.box_head(crop_rois(features.conv_4x, [rois], compat))
+        picture_rois = rois / scaling.factor
+        boxes, scores, labels = surest_regions(
+            picture_rois, logits, deltas, scaling.picture_hw, self.settings
+        )
+        if self.mask_stage is None:
+            masks = boxes.new_ones(len(boxes), MASK_SIZE, MASK_SIZE)
+        else:
+            mask_logits = self._mask_logits(self.mask_stage, features, [boxes * scaling.factor])
+            masks = mask_logits.softmax(dim=1)[:, 1]
+        roi_logits = logits[:, 1:].logsumexp(dim=1) - logits[:, 0]
+        return Regions(boxes, scores, labels, masks, picture_rois, roi_logits)
 
     def losses(self, image: torch.Tensor, truths: Sequence[Truth]) -> Losses:
         """The losses of a batch; which anchors and RoIs count is drawn at random.
@@ -260,22 +294,9 @@ class ConstrainedRCNN(Trunk):
         fused = mask_stage.fusion(features.conv_3x, features.attended)
         return mask_stage.head(crop_rois(fused, rois, self.settings.compat))
 
-    def _masks(self, features: Features, rois: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """For each picture the masks (M, 14, 14) of its RoIs, in [0, 1]."""
-        counts = [len(boxes) for boxes in rois]
-        if self.mask_stage is None:
-            return [
-                boxes.new_ones(count, MASK_SIZE, MASK_SIZE) for boxes, count in zip(rois, counts, strict=True)
-            ]
-        return list(self._mask_logits(self.mask_stage, features, rois).softmax(dim=1)[:, 1].split(counts))
-
-    def _map(
-        self, masks: torch.Tensor, boxes: torch.Tensor, scores: torch.Tensor, size_hw: tuple[int, int]
-    ) -> torch.Tensor:
-        """Masks as they are, in boxes of whole pixels, with `compat`; else weighted by their boxes' scores.
-
-        Unweighted, an authentic picture's map would be as bright as a forged one's.
-        """
-        if self.settings.compat:
-            return paste_masks(masks, boxes.trunc(), size_hw)
-        return paste_masks(masks * scores[:, None, None], boxes, size_hw)
+    def _map(self, regions: Regions, size_hw: tuple[int, int]) -> torch.Tensor:
+        masks, boxes, scores = (
+            tensor.detach().cpu().numpy() for tensor in (regions.masks, regions.boxes_xyxy, regions.scores)
+        )
+        pasted = localization_map(masks, boxes, scores, size_hw, self.settings.compat)
+        return torch.from_numpy(pasted).to(regions.masks.device)

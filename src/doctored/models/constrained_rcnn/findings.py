@@ -40,19 +40,32 @@ class Truth:
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
-    """What the network says about one picture.
+class Regions:
+    """The regions of one picture, and what all regions of interest (RoIs) together say of it.
 
     Attributes:
         boxes_xyxy: (M, 4) float32, in pixels of the picture given, surest first.
         scores: (M,) float32, probability of the label.
         labels: (M,) int64, index into the network's classes, from 1.
         masks: (M, 14, 14) float32, probability of being manipulated over each box; all 1 without a mask stage.
-        localization_map: (H, W) float32, in [0, 1], the pixel-wise maximum over the regions.
+        rois: (R, 4) float32, the proposals that the box head judged, in pixels of the picture given.
+        roi_logits: (R,) float32, of each being manipulated, whatever the technique.
     """
 
     boxes_xyxy: torch.Tensor
     scores: torch.Tensor
     labels: torch.Tensor
     masks: torch.Tensor
+    rois: torch.Tensor
+    roi_logits: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Findings(Regions):
+    """What the network says about one picture.
+
+    Attributes:
+        localization_map: (H, W) float32, in [0, 1], the pixel-wise maximum over the regions.
+    """
+
     localization_map: torch.Tensor

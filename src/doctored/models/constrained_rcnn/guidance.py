@@ -46,13 +46,13 @@ def surest_regions(
     moves = deltas[:, 1:] * deltas.new_tensor(DELTA_STDS)
     boxes = decode(moves, rois[:, None].expand_as(moves), settings.pixel_end, limit).flatten(0, 1)
     boxes = clip(boxes, size_hw, settings.pixel_end)
-    labels = torch.arange(1, techniques + 1, device=rois.device).repeat(len(rois))
     flat_scores = scores.flatten()
     if not settings.compat:
         order = suppress(boxes, flat_scores, _TEST_NMS, settings.pixel_end)
     elif training:
+        labels = torch.arange(techniques, device=rois.device).repeat(len(rois))
         order = suppress(boxes, flat_scores, _COMPAT_TRAINING_NMS, settings.pixel_end, labels)
     else:
         order = flat_scores.argsort(descending=True, stable=True)
     order = order[: settings.mask_rois_training if training else settings.mask_rois_test]
-    return boxes[order], flat_scores[order], labels[order]
+    return boxes[order], flat_scores[order], order % techniques + 1

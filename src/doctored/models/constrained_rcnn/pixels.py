@@ -1,55 +1,37 @@
-"""From a picture to what the first layer reads, and the way back from scales."""
-
-from dataclasses import dataclass
+"""From a picture to what the first layer reads."""
 
 import torch
 import torch.nn.functional as F
 
-from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
+from doctored.models.constrained_rcnn.scaling import Scaling
 
 BGR_MEAN = (102.9801, 115.9465, 122.7717)
 """What the released code takes off, in 0..255."""
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """How the network's copy of a picture relates to it.
-
-    Attributes:
-        factor: Pixels of the copy for one of the picture.
-        picture_hw: Size of the picture.
-        network_hw: Size of the copy.
-    """
-
-    factor: float
-    picture_hw: tuple[int, int]
-    network_hw: tuple[int, int]
-
-
-def scaling_for(size_hw: tuple[int, int], settings: ConstrainedRCNNSettings) -> Scaling:
-    """By how much a picture is resized: to the short side, unless the long side would become too long."""
-    if settings.short_side_px is None or settings.long_side_px is None:
-        return Scaling(1.0, size_hw, size_hw)
-    factor = settings.short_side_px / min(size_hw)
-    if round(factor * max(size_hw)) > settings.long_side_px:
-        factor = settings.long_side_px / max(size_hw)
-    height, width = (max(1, round(factor * side)) for side in size_hw)
-    return Scaling(factor, size_hw, (height, width))
 
 
 def network_pixels(image: torch.Tensor, scaling: Scaling, compat: bool) -> torch.Tensor:
     """Pixels as the constrained convolution reads them.
 
     Shapes:
-        image: (B, 3, H, W), RGB, float32, in [0, 1].
+        image: (B, 3, H, W), RGB, float32 in [0, 1] or uint8.
         result: (B, 3, h, w), of `network_hw`: RGB in [-1, 1], or with `compat` BGR in 0..255 less `BGR_MEAN`.
     """
-    image = image.float()
-    if scaling.network_hw != scaling.picture_hw:
-        image = F.interpolate(image, scaling.network_hw, mode="bilinear", align_corners=False)
+    if scaling.network_hw == scaling.picture_hw:
+        image = _unit_range(image)
+    else:
+        # One channel at a time, because a large picture in float32 takes more memory than all else.
+        channels = (
+            F.interpolate(_unit_range(channel), scaling.network_hw, mode="bilinear", align_corners=False)
+            for channel in image.split(1, dim=1)
+        )
+        image = torch.cat(list(channels), dim=1)
     if not compat:
         return image * 2 - 1
     return image.flip(1) * 255 - image.new_tensor(BGR_MEAN).view(3, 1, 1)
+
+
+def _unit_range(image: torch.Tensor) -> torch.Tensor:
+    return image.float() / 255 if image.dtype == torch.uint8 else image.float()
 
 
 def network_mask(gt_mask: torch.Tensor, scaling: Scaling) -> torch.Tensor:

@@ -28,7 +28,9 @@ def propose(
     candidates = settings.candidates_training if training else settings.candidates_test
     # Falls with the probability of the other class; a difference of logits does not saturate.
     scores = logits[:, 1] - logits[:, 0]
-    scores, order = scores.topk(min(candidates, len(scores)))
+    # Not topk, whose count a traced network would fix at that of the example; not stable, which OpenVINO does slowly.
+    scores, order = scores.sort(descending=True)
+    scores, order = scores[:candidates], order[:candidates]
     limit = math.inf if settings.compat else LARGEST_LOG_SCALE
     boxes = decode(deltas[order], anchors[order], settings.pixel_end, limit)
     boxes = clip(boxes, size_hw, settings.pixel_end)

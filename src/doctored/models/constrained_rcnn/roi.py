@@ -1,4 +1,4 @@
-"""Cutting RoIs out of feature maps and masks, and pasting masks back."""
+"""Cutting RoIs out of feature maps and masks."""
 
 from collections.abc import Sequence
 
@@ -89,41 +89,3 @@ def mask_targets(gt_mask: torch.Tensor, rois: torch.Tensor, compat: bool) -> tor
     else:
         shares = roi_align(mask[None, None], [rois], MASK_SIZE, 1.0, sampling_ratio=-1, aligned=True)[:, 0]
     return (shares > _MASK_THRESHOLD).float()
-
-
-def paste_masks(masks: torch.Tensor, boxes: torch.Tensor, size_hw: tuple[int, int]) -> torch.Tensor:
-    """The pixel-wise maximum of masks, each stretched over its box.
-
-    Args:
-        masks: (M, h, w), in [0, 1].
-        boxes: (M, 4), in pixels, right and bottom just outside; one without area leaves nothing.
-        size_hw: Of the picture.
-
-    Returns:
-        (H, W), float32; 0 outside all boxes, which are the pixels whose middle is in none.
-    """
-    height, width = size_hw
-    pasted = torch.zeros(size_hw, device=masks.device)
-    for mask, box in zip(masks, boxes, strict=True):
-        left, top, right, bottom = box.tolist()
-        if right <= left or bottom <= top:
-            continue
-        first_x, last_x = _pixels_between(left, right, width)
-        first_y, last_y = _pixels_between(top, bottom, height)
-        x = (torch.arange(first_x, last_x, device=masks.device) + 0.5 - left) / (right - left) * 2 - 1
-        y = (torch.arange(first_y, last_y, device=masks.device) + 0.5 - top) / (bottom - top) * 2 - 1
-        if not len(x) or not len(y):
-            continue
-        points = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
-        stretched = F.grid_sample(
-            mask[None, None].float(), points, padding_mode="border", align_corners=False
-        )[0, 0]
-        area = pasted[first_y:last_y, first_x:last_x]
-        pasted[first_y:last_y, first_x:last_x] = torch.maximum(area, stretched)
-    return pasted
-
-
-def _pixels_between(start: float, end: float, size: int) -> tuple[int, int]:
-    """The half-open range of pixels whose middles lie in [start, end)."""
-    first = max(0, -int(-(start - 0.5) // 1))
-    return first, min(size, max(first, -int(-(end - 0.5) // 1)))

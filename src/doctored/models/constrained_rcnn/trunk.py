@@ -9,6 +9,9 @@ from doctored.layers.padding import symmetric_pad
 from doctored.models.constrained_rcnn.resnet import SlimResNet
 from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 
+FRAME_PX = 2
+"""What is put around a picture for the 5 x 5 filters."""
+
 
 class Trunk(nn.Module):
     """The paper's learnable manipulation feature extractor: the constrained convolution and the backbone."""
@@ -23,5 +26,7 @@ class Trunk(nn.Module):
     def residual(self, pixels: torch.Tensor) -> torch.Tensor:
         """(B, 3, h, w) prediction errors of `network_pixels`, in float32 under autocast too."""
         with torch.autocast(pixels.device.type, enabled=False):
-            padded = F.pad(pixels, (2, 2, 2, 2)) if self.settings.compat else symmetric_pad(pixels, 2)
+            padded = (
+                F.pad(pixels, (FRAME_PX,) * 4) if self.settings.compat else symmetric_pad(pixels, FRAME_PX)
+            )
             return self.constrained_conv(padded)
