@@ -302,7 +302,7 @@ class RcnnSettings(LoopSettings):
             workers=1,
             crop_px=256,
             rpn_batch=64,
-            roi_batch=32,
+            roi_batch=16,
             noise_share=0.1,
             jpeg_share=0.1,
         )
