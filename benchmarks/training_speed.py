@@ -1,6 +1,7 @@
-"""Throughput of both training stages, against the same network on fixed batches that lie in memory.
+"""Throughput of a network's training stages, against the same network on fixed batches that lie in memory.
 
     python benchmarks/training_speed.py photos                               # 2 x 40 steps of each, preset cpu
+    python benchmarks/training_speed.py photos --network constrained-rcnn-small
     python benchmarks/training_speed.py photos --preset paper --workers 8 --device cuda
 
 Both figures come from the loop that `doctored train` runs; only the samples differ: made on the fly by the loop's
@@ -11,6 +12,7 @@ A share of 1 means that making samples costs nothing.
 
 import argparse
 import dataclasses
+import functools
 import os
 import platform
 import statistics
@@ -22,14 +24,27 @@ from typing import Any
 
 import torch
 
+from doctored.data.forgery_stream import ForgeryStream
 from doctored.data.photograph_pool import build_pool
 from doctored.data.photographs import list_photographs, read_photographs
-from doctored.models.mantranet.settings import NETWORKS
+from doctored.data.region_samples import GeneratedSamples
+from doctored.models.constrained_rcnn import settings as constrained_rcnn
+from doctored.models.mantranet import settings as mantranet
 from doctored.synth.histories import smallest_side_px
+from doctored.train.constrained_rcnn import ConstrainedRCNNTask
 from doctored.train.imc import ImcTask
 from doctored.train.loop import Progress, Samples, train
 from doctored.train.mantranet import MantranetTask
-from doctored.train.settings import ImcSettings, MantranetSettings
+from doctored.train.settings import (
+    ImcSettings,
+    LoopSettings,
+    MantranetSettings,
+    RcnnImcSettings,
+    RcnnSettings,
+    RcnnStage1Settings,
+)
+
+NETWORKS = mantranet.NETWORKS | constrained_rcnn.NETWORKS
 
 
 class Fixed:
@@ -92,20 +107,41 @@ def _stages(options: argparse.Namespace, folder: Path) -> dict[str, Callable[[],
     changes: dict[str, Any] = {"steps": options.steps, "log_steps": options.steps // 2, "held_out_crops": 0}
     if options.workers is not None:
         changes["workers"] = options.workers
-    imc = dataclasses.replace(getattr(ImcSettings, options.preset)(), **changes)
-    mantranet = dataclasses.replace(getattr(MantranetSettings, options.preset)(), **changes)
+
+    def settings(kind: type[Any]) -> Any:
+        chosen: LoopSettings = getattr(kind, options.preset)()
+        return dataclasses.replace(chosen, **changes)
+
+    shape = NETWORKS[options.network]
+    of_mantranet = isinstance(shape, mantranet.ManTraNetSettings)
+    imc = settings(ImcSettings if of_mantranet else RcnnImcSettings)
     photographs = list_photographs(options.photos)[: options.count]
     pixels = list(read_photographs(photographs, min_side_px=imc.work_px)[0].values())
-    pool, _ = build_pool(photographs, folder / "pool", min_side_px=smallest_side_px(mantranet.crop_px))
-    shape = NETWORKS[options.network]
 
     def stage_one() -> tuple[ImcTask, ImcSettings]:
         return ImcTask(imc, pixels, pixels, None, {}, shape), imc
 
-    def stage_two() -> tuple[MantranetTask, MantranetSettings]:
-        return MantranetTask(mantranet, pool, pool, None, {}, shape), mantranet
+    if of_mantranet:
+        whole = settings(MantranetSettings)
+        pool, _ = build_pool(photographs, folder / "pool", min_side_px=smallest_side_px(whole.crop_px))
 
-    return {"train imc": stage_one, "train mantranet": stage_two}
+        def stage_two() -> tuple[MantranetTask, MantranetSettings]:
+            return MantranetTask(whole, pool, pool, None, {}, shape), whole
+
+        return {"train imc": stage_one, "train mantranet": stage_two}
+
+    detectors = {"1": settings(RcnnStage1Settings), "full": settings(RcnnSettings)}
+    size_px = detectors["1"].crop_px
+    pool, _ = build_pool(photographs, folder / "pool", min_side_px=smallest_side_px(size_px))
+
+    def detector(stage: str) -> tuple[ConstrainedRCNNTask, RcnnSettings]:
+        samples = GeneratedSamples(ForgeryStream(pool, size_px, 0))
+        staged = dataclasses.replace(shape, mask_stage=stage == "full")
+        return ConstrainedRCNNTask(detectors[stage], samples, samples, None, {}, staged), detectors[stage]
+
+    return {"train imc": stage_one} | {
+        f"train constrained-rcnn --stage {stage}": functools.partial(detector, stage) for stage in detectors
+    }
 
 
 def _speed(task: Any, settings: Any, run: Path, fixed: bool, device: str) -> float:

@@ -278,6 +278,20 @@ def test_figures_by_hand(rcnn_task, monkeypatch):
     assert held_out.pictures["samples"].shape == (3 * 68, 3 * 68, 3)
 
 
+def test_several_processes_get_a_gradient_of_every_weight(rcnn_task, monkeypatch):
+    task, _ = rcnn_task(learn=Bright((False,)))
+    batch = [torch.as_tensor(array)[None] for array in map(np.asarray, task.samples[0])]
+    alone, _ = task.network(*batch)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    torch.manual_seed(0)
+    together, figures = task.network(*batch)
+    assert together.item() == pytest.approx(sum(value.item() for value in figures.values()), rel=1e-5)
+    alone.backward()
+    assert task.network.mask_stage.fusion.conv.weight.grad is None
+    together.backward()
+    assert all(weight.grad is not None for weight in task.network.parameters() if weight.requires_grad)
+
+
 def test_there_is_nothing_to_say_of_no_crops(rcnn_task):
     task, _ = rcnn_task(held_out_crops=0)
     assert task.held_out().figures == {}

@@ -62,7 +62,11 @@ class ConstrainedRCNNTraining(ConstrainedRCNN):
             )
         ]
         losses = self.losses(_unit_range(image), truths)
-        return losses.total, {name: value.detach() for name, value in vars(losses).items()}
+        total = losses.total
+        if torch.distributed.is_initialized():
+            # Processes wait for a gradient of every weight, also where pictures have no region for the mask stage.
+            total = total + 0 * sum(weight.sum() for weight in self.parameters() if weight.requires_grad)
+        return total, {name: value.detach() for name, value in vars(losses).items()}
 
 
 def _unit_range(image: torch.Tensor) -> torch.Tensor:
