@@ -139,6 +139,7 @@ def test_imagenets_resnet_detects_nothing_and_says_so(tmp_path):
     assert (
         "detects nothing yet; train on it: doctored train constrained-rcnn --stage 1 --start" in result.stdout
     )
+    assert "non-commercial" not in result.stdout  # theirs is another licence
     assert "backbone.conv1.conv.weight" in load_file(tmp_path / "model" / "weights.safetensors")
     detected = run("detect", checkpoint, "--model", tmp_path / "model")
     assert detected.exit_code == 1

@@ -100,6 +100,7 @@ def test_the_ports_extractor_is_a_start_for_training(tmp_path: Path):
 def test_a_checkpoint_by_any_of_its_names(tmp_path: Path, suffix: str):
     arrays = released_arrays(random_rcnn(compat()))
     name = write_bundle(tmp_path / "res101_mask_iter_60000", arrays | training_variables(arrays))
+    name.mkdir()  # a folder of the same name is not meant
     converted = convert_original(name.with_name(name.name + suffix))
     assert converted.model == "constrained-rcnn"
     assert converted.settings == narrow_rcnn(compat())

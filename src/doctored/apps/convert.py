@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from doctored.predict.original_weights import ConvertedWeights
 
 _LICENCE = "the original weights belong to their authors, who allow academic, non-commercial use only"
+_IMAGENET_LICENCE = "mind the terms of TF-slim's weights and of ImageNet"
 _FILES = ("model.json", "run.json", "weights.safetensors")
 
 
@@ -49,7 +50,7 @@ def convert_weights(file: Path, output: Path, variant: int | None, *, force: boo
         (
             f"{output}: {converted.origin}; {len(converted.arrays)} arrays of {numbers:,} numbers",
             f"  {_purpose(converted, output)}",
-            f"  {_LICENCE}",
+            f"  {_licence(converted)}",
         )
     )
 
@@ -80,7 +81,7 @@ def _write(converted: "ConvertedWeights", output: Path) -> None:
         settings = asdict(converted.settings)
         write_json(partial / "model.json", {"model": converted.model, "settings": settings, **version})
         files = {path.name: _sha256(path) for path in converted.files}
-        origin = {"weights": converted.origin, "sha256": files, "licence": _LICENCE}
+        origin = {"weights": converted.origin, "sha256": files, "licence": _licence(converted)}
         write_json(partial / "run.json", {"task": "convert", "origin": origin, **version})
         tensors = {name: torch.from_numpy(array) for name, array in converted.arrays.items()}
         write_tensors(partial / "weights.safetensors", tensors)
@@ -94,6 +95,10 @@ def _write(converted: "ConvertedWeights", output: Path) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _licence(converted: "ConvertedWeights") -> str:
+    return _IMAGENET_LICENCE if converted.model == "constrained-rcnn-imc" else _LICENCE
 
 
 def _purpose(converted: "ConvertedWeights", output: Path) -> str:

@@ -55,7 +55,7 @@ def convert_original(path: Path, variant: int | None = None) -> ConvertedWeights
         ConfigError: The variant is not known, or does not fit the file.
     """
     name = checkpoint_name(path)
-    if name != path or (not path.exists() and name.with_name(f"{name.name}.index").exists()):
+    if name != path or (not path.is_file() and name.with_name(f"{name.name}.index").exists()):
         if variant is not None:
             raise ConfigError(
                 f"{path} is a TensorFlow checkpoint, but ManTra-Net never is; leave --variant out"
