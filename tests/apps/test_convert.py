@@ -111,6 +111,23 @@ def test_a_converted_constrained_rcnn_is_a_run(tmp_path, mask_stage, sentence):
     assert list(origin["sha256"]) == [f"{checkpoint.name}.index", f"{checkpoint.name}.data-00000-of-00001"]
 
 
+@pytest.mark.parametrize("mask_stage", [True, False])
+def test_a_converted_constrained_rcnn_detects_as_the_original_would(photo, tmp_path, mask_stage):
+    import torch
+
+    original = random_rcnn(compat(mask_stage=mask_stage))
+    checkpoint = write_bundle(tmp_path / "res101_mask_iter_60000", released_arrays(original))
+    run("weights", "convert", checkpoint, "--output", tmp_path / "model")
+    arguments = ("--model", tmp_path / "model", "--device", "cpu", "--precision", "fp32")
+    found = run("detect", "--json", photo, *arguments)
+    assert found.exit_code == 0, found.stderr
+    pixels = torch.from_numpy(np.asarray(Image.open(photo)).copy()).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        (expected,) = original(pixels)
+    regions = json.loads(found.stdout)["regions"]
+    assert regions[0]["score"] == pytest.approx(float(expected.scores[0]), abs=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["stage 1", "imagenet"])
 def test_training_starts_from_what_detects_little(tmp_path, kind):
     import torch
