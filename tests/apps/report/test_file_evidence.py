@@ -27,9 +27,9 @@ def test_facts_are_those_of_the_file(tmp_path):
     assert text_of(evidence, "SHA-256") == hashlib.sha256(data).hexdigest() == evidence.to_json()["sha256"]
     assert f"{len(data):,} bytes" in text_of(evidence, "File")
     assert "240 x 180 pixels" in text_of(evidence, "File")
-    assert text_of(evidence, "EXIF").startswith("none")
-    assert text_of(evidence, "Embedded thumbnail") == "none"
-    assert "about quality 90 " in text_of(evidence, "JPEG compression")
+    assert text_of(evidence, "EXIF").startswith("None.")
+    assert text_of(evidence, "Embedded thumbnail") == "None."
+    assert "About quality 90 " in text_of(evidence, "JPEG compression")
     # Table K.1 at quality 90 is a fifth of itself, rounded.
     assert "begins with 3, 2, 2, 3, 5, 8, 10, 12" in text_of(evidence, "JPEG compression")
 
@@ -64,8 +64,8 @@ def test_an_earlier_save_is_told_with_its_quality():
     evidence = evidence_of(jpeg_bytes(first, quality=90))
     assert "about quality 60" in text_of(evidence, "Saved before")
     assert evidence.to_json()["earlier_save"]["found"] is True
-    assert "no traces" in text_of(evidence_of(jpeg_bytes(scene(), quality=90)), "Saved before")
-    assert "cannot be told" in text_of(evidence_of(jpeg_bytes(scene(64, 64))), "Saved before")
+    assert "No traces" in text_of(evidence_of(jpeg_bytes(scene(), quality=90)), "Saved before")
+    assert "Cannot be told" in text_of(evidence_of(jpeg_bytes(scene(64, 64))), "Saved before")
 
 
 def test_other_formats_have_no_facts_of_jpeg_files(tmp_path):
@@ -79,5 +79,7 @@ def test_the_profile_is_named(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert "sRGB" in evidence_of(jpeg_bytes(scene(64, 64), icc_profile=profile)).colour_profile
     damaged = bytes(np.random.default_rng(0).integers(0, 256, 300, np.uint8))
-    assert evidence_of(jpeg_bytes(scene(64, 64), icc_profile=damaged)).colour_profile == "present but damaged"
+    assert (
+        evidence_of(jpeg_bytes(scene(64, 64), icc_profile=damaged)).colour_profile == "Present but damaged."
+    )
     assert evidence_of(jpeg_bytes(scene(64, 64))).colour_profile is None

@@ -150,7 +150,7 @@ def test_two_witnesses_stand_side_by_side(marked):
 
 def test_regions_have_close_ups_with_technique_and_numbers(marked):
     page = Page(marked)
-    assert "1. Region: copy-move: content from elsewhere in the same picture" in page.text
+    assert "1. Copy-move: content from elsewhere in the same picture" in page.text
     assert "Score 0.75; 60 x 70 pixels at 10, 20" in page.text
     boxes = [a for tag, a in page.elements if tag == "rect" and a["class"] == "box"]
     assert {"x": "10", "y": "20", "width": "60", "height": "70", "class": "box"} in boxes

@@ -50,7 +50,7 @@ def test_regions_and_odd_shapes_fit_on_pages(tmp_path):
     wide = picture_file(tmp_path, size=(2000, 100))
     sections = [section_of(tall, regions=regions), section_of(wide, maps=[high_map((100, 2000))])]
     text, _ = read(pdf_pages(report_of(*sections)))
-    assert "removal: something was covered" in text
+    assert "Removal: something was covered" in text
 
 
 def test_the_same_report_has_the_same_bytes(tmp_path):

@@ -61,7 +61,7 @@ def test_what_could_mislead_depends_on_the_file(tmp_path):
 
 def test_the_family_is_named_only_where_the_result_has_it():
     region = {"technique": "copy_move", "box_xyxy": [0, 0, 1, 1], "score": 0.5}
-    assert place_title(2, region).startswith("2. Region: copy-move")
+    assert place_title(2, region).startswith("2. Copy-move: ")
     assert "family" not in place_title(2, region)
     assert place_title(2, region | {"family": "gaussian_blur"}).endswith("family gaussian blur")
     assert "technique unknown" in place_title(1, region | {"technique": None})

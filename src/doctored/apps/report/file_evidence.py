@@ -58,7 +58,7 @@ class FileEvidence:
         facts = [
             ("SHA-256", self.sha256),
             ("File", self._file()),
-            ("Colour profile", self.colour_profile or "none"),
+            ("Colour profile", self.colour_profile or "None"),
         ]
         facts += self._exif()
         facts.append(("Embedded thumbnail", self._thumbnail()))
@@ -77,9 +77,9 @@ class FileEvidence:
 
     def _exif(self) -> list[tuple[str, str]]:
         if self.exif is None:
-            return [("EXIF", "none; cameras write it, most messengers and social networks remove it")]
+            return [("EXIF", "None. Cameras write it, most messengers and social networks remove it.")]
         if not self.exif.readable:
-            return [("EXIF", "present but damaged, so that it cannot be read")]
+            return [("EXIF", "Present but damaged, so that it cannot be read.")]
         named = (
             ("Camera", self.exif.camera),
             ("Lens", self.exif.lens),
@@ -92,25 +92,25 @@ class FileEvidence:
         facts = [(f"EXIF: {title.lower()}", text) for title, text in named if text]
         if self.exif.has_position:
             facts.append(("EXIF: position", self._position(self.exif)))
-        return facts or [("EXIF", "present, without camera, software or dates")]
+        return facts or [("EXIF", "Present, without camera, software or dates.")]
 
     def _position(self, exif: ExifFacts) -> str:
         if not self.show_position:
             return (
                 "The file says where the picture was taken. Think of the people in it before you pass the file on. The "
-                "position is not shown here; ask for it with --show-position"
+                "position is not shown here; ask for it with --show-position."
             )
         if exif.position is None:
-            return "present but incomplete"
+            return "Present but incomplete."
         north, east = exif.position
         return f"{abs(north):.5f}° {'N' if north >= 0 else 'S'}, {abs(east):.5f}° {'E' if east >= 0 else 'W'}"
 
     def _thumbnail(self) -> str:
         if self.thumbnail_error is not None:
-            return f"present, but it cannot be read ({self.thumbnail_error})"
+            return f"Present, but it cannot be read ({self.thumbnail_error})."
         thumbnail = self.thumbnail
         if thumbnail is None:
-            return "none"
+            return "None."
         says = {
             True: "It shows the same as the picture",
             False: "It shows something else than the picture, or another part or state of it",
@@ -126,29 +126,29 @@ class FileEvidence:
             )
         if thumbnail.turned:
             remarks += f". It had to be turned by {thumbnail.turned} degrees to match"
-        return f"{says} ({figures}){remarks}"
+        return f"{says} ({figures}){remarks}."
 
     def _compression(self, jpeg: JpegFacts) -> str:
         kind = "progressive" if jpeg.progressive else "baseline"
         first = ", ".join(str(step) for step in jpeg.quantization_tables[0][:8])
         return (
-            f"about quality {jpeg.estimated_quality:g} on libjpeg's scale of 1 to 100, {kind}, colours "
-            f"{jpeg.subsampling}; the luma table begins with {first}"
+            f"About quality {jpeg.estimated_quality:g} on libjpeg's scale of 1 to 100, {kind}, colours "
+            f"{jpeg.subsampling}; the luma table begins with {first}."
         )
 
     def _saved_before(self) -> str:
         found = self.earlier_save
         if found is None:
-            return "cannot be told: too small, too flat, or colours of a rare kind"
+            return "Cannot be told: too small, too flat, or colours of a rare kind."
         if not found.found:
             return (
-                "no traces of an earlier JPEG save of lower quality. One of the same or a higher quality leaves "
-                "none, nor does one before resizing, rotating or cropping"
+                "No traces of an earlier JPEG save of lower quality. One of the same or a higher quality leaves "
+                "none, nor does one before resizing, rotating or cropping."
             )
         return (
-            f"traces of an earlier JPEG save of about quality {found.earlier_quality:.0f}, with steps "
+            f"Traces of an earlier JPEG save of about quality {found.earlier_quality:.0f}, with steps "
             f"{found.step_ratio:.1f} times as large as now. Many authentic files have been saved twice; a camera's "
-            "original has not"
+            "original has not."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -261,9 +261,9 @@ def _profile_name(profile: bytes | None) -> str | None:
     if not profile:
         return None
     if len(profile) > _LARGEST_PROFILE:
-        return "present, too large to be read"
+        return "Present, too large to be read."
     try:
         name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
     except (OSError, ImageCms.PyCMSError):
-        return "present but damaged"
-    return one_line(name) or "present, without a name"
+        return "Present but damaged."
+    return one_line(name) or "Present, without a name."

@@ -79,7 +79,12 @@ class _Pages:
             "text": text,
             "note": ParagraphStyle("note", text, fontSize=8, leading=11.5, textColor=_SOFT),
             "head": ParagraphStyle("head", text, fontName=_BOLD, textColor=_SOFT),
-            "name": ParagraphStyle("name", text, fontName=_BOLD, fontSize=16, leading=20, spaceAfter=8),
+            "name": ParagraphStyle(
+                "name", text, fontName=_BOLD, fontSize=16, leading=20, spaceBefore=12, spaceAfter=8
+            ),
+            "caption": ParagraphStyle(
+                "caption", text, fontSize=8, leading=11, textColor=_SOFT, spaceBefore=3
+            ),
             "part": ParagraphStyle(
                 "part", text, fontName=_BOLD, fontSize=11, leading=15, spaceBefore=12, keepWithNext=1
             ),
@@ -208,7 +213,7 @@ class _Pages:
                 )
             )
         if figures:
-            yield self._figures(figures)
+            yield self._figures(figures, columns=3)
 
     def _origin(self, report: Report) -> "Iterator[Flowable]":
         origin = report.origin
@@ -247,7 +252,7 @@ class _Pages:
 
     def _figures(self, figures: "Sequence[tuple[Flowable, str]]", columns: int = 2) -> "Flowable":
         """Pictures in rows, each above its caption."""
-        cells: list[Any] = [[image, self._text(caption, "note")] for image, caption in figures]
+        cells: list[Any] = [[image, self._text(caption, "caption")] for image, caption in figures]
         cells += [""] * (-len(cells) % columns)
         gap = 8
         for image, _ in figures:

@@ -14,10 +14,10 @@ VERDICTS = {
     "cannot_judge": "Cannot judge",
 }
 TECHNIQUES = {
-    "splicing": "splicing: content from another picture",
-    "copy_move": "copy-move: content from elsewhere in the same picture",
-    "removal": "removal: something was covered by a plausible filling",
-    "enhancement": "enhancement: colour, sharpness or noise was changed in place",
+    "splicing": "Splicing: content from another picture",
+    "copy_move": "Copy-move: content from elsewhere in the same picture",
+    "removal": "Removal: something was covered by a plausible filling",
+    "enhancement": "Enhancement: colour, sharpness or noise was changed in place",
 }
 MAP_MEANING = (
     "At each point the colour says how suspicious the model finds it, on the model's own scale from 0 to 1. 0.8 does "
@@ -77,8 +77,8 @@ def false_alarms(inspection: Inspection) -> str:
         comparison.as_high, f"{comparison.as_high} of them score"
     )
     return (
-        f"It was compared with {like}: {counted} as high or higher. So about {in_words(rate)} authentic pictures like "
-        f"this one would be suspected as much, or more, by mistake; the limit for the verdict is "
+        f"The picture was compared with {like}: {counted} as high or higher. So about {in_words(rate)} authentic "
+        f"pictures like this one would be suspected as much, or more, by mistake; the limit for the verdict is "
         f"{in_words(comparison.operating_point)}. This is not the probability that this picture is authentic, which "
         "also depends on how common forgeries are where it comes from."
     )
@@ -135,7 +135,7 @@ def place_title(number: int, region: dict[str, Any] | None) -> str:
     """The heading of a close-up."""
     if region is None:
         return f"{number}. One of the map's highest places"
-    words = TECHNIQUES.get(region["technique"] or "", "manipulated, technique unknown")
+    words = TECHNIQUES.get(region["technique"] or "", "Manipulated, technique unknown")
     # Only some models tell the family of the manipulation.
     family = region.get("family")
-    return f"{number}. Region: {words}" + (f"; family {family.replace('_', ' ')}" if family else "")
+    return f"{number}. {words}" + (f"; family {family.replace('_', ' ')}" if family else "")
