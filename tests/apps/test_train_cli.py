@@ -274,36 +274,40 @@ def casia_2(folder):
     return folder
 
 
+def coco_synthetic(folder):
+    """The lists of the pre-training set: boxes, no masks, and originals."""
+    lines = []
+    for number in range(8):
+        save(folder / f"Tp_{number}_{number + 1}_dog.png", photo(number))
+        lines.append(f"Tp_{number}_{number + 1}_dog.png 11 6 37 29 tamper")
+    save(folder / "original.png", photo(9))
+    (folder / "train_filter_single.txt").write_text("\n".join([*lines, "original"]) + "\n")
+    save(folder / "Tp_8_9_bed.png", photo(8))
+    (folder / "test_filter_single.txt").write_text("Tp_8_9_bed.png 11 6 37 29 tamper\n")
+    return folder
+
+
 def nist_16(folder):
     return test_nist16.miniature(folder, test_nist16.ROWS)
 
 
 @pytest.mark.parametrize(
-    ("name", "make", "classes"),
+    ("name", "make", "stage", "classes"),
     [
-        ("casia-v2", casia_2, ["authentic", "manipulated"]),
-        ("coverage", test_coverage.miniature, ["authentic", "manipulated"]),
-        ("nist16", nist_16, ["authentic", "splicing", "copy_move", "removal"]),
+        ("coco-synthetic", coco_synthetic, "1", ["authentic", "manipulated"]),
+        ("casia-v2", casia_2, "full", ["authentic", "manipulated"]),
+        ("coverage", test_coverage.miniature, "full", ["authentic", "manipulated"]),
+        ("nist16", nist_16, "full", ["authentic", "splicing", "copy_move", "removal"]),
     ],
 )
-def test_constrained_rcnn_from_published_sets(tmp_path, name, make, classes):
+def test_constrained_rcnn_from_published_sets(tmp_path, name, make, stage, classes):
     """As docs/training.md says for each of them, but for the size of the network and the number of steps."""
     source = make(tmp_path / "published")
     prepared = doctored("data", "prepare", name, "--source", source, "--output", tmp_path / name)
     assert prepared.exit_code == 0, prepared.output
     two = ["--set", "two_classes=true"] if len(classes) == 2 else []
-    made = doctored(
-        "train",
-        "constrained-rcnn",
-        tmp_path / name,
-        "--stage",
-        "full",
-        "--output",
-        tmp_path / "run",
-        *two,
-        *SMALL,
-        *RCNN,
-    )
+    learn = ["train", "constrained-rcnn", tmp_path / name, "--stage", stage, "--output", tmp_path / "run"]
+    made = doctored(*learn, *two, *SMALL, *RCNN)
     assert made.exit_code == 0, made.output
     model = json.loads((tmp_path / "run" / "model.json").read_text("utf-8"))
     assert model["settings"]["classes"] == classes
