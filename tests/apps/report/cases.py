@@ -35,7 +35,9 @@ def high_map(size_hw, box_xyxy=(100, 60, 160, 120), value=0.9):
     return localization_map
 
 
-def inspection_of(picture, *, verdict="manipulated", rate=0.02, maps=None, regions=(), comparison=True):
+def inspection_of(
+    picture, *, verdict="manipulated", rate=0.02, maps=None, regions=(), comparison=True, smaller=False
+):
     """An inspection of a calibrated model, with one witness for each map."""
     maps = maps or [high_map(picture.size_hw)]
     witnesses = tuple(
@@ -55,7 +57,7 @@ def inspection_of(picture, *, verdict="manipulated", rate=0.02, maps=None, regio
         false_alarm_rate=rate,
         timing=Timing(1.0, None),
         version=doctored.__version__,
-        comparison=Comparison(149, 2, 0.05, "c" * 64) if comparison else None,
+        comparison=Comparison(149, 2, 0.05, "c" * 64, smaller) if comparison else None,
     )
 
 

@@ -29,11 +29,17 @@ def test_the_rate_is_told_with_what_it_rests_on_and_what_it_is_not(picture):
     assert "not the probability" in text
 
 
+def test_a_comparison_with_smaller_pictures_says_so(picture):
+    text = false_alarms(inspection_of(picture, smaller=True))
+    assert "149 authentic pictures of like compression that are smaller, because too few as large" in text
+    assert "like size" not in text
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"verdict": "cannot_judge", "rate": None, "comparison": False}, "has not been calibrated"),
-        ({"verdict": "cannot_judge", "rate": 0.5}, "too few authentic pictures like this one"),
+        ({"verdict": "cannot_judge", "rate": 0.5}, "for the reason above"),
     ],
 )
 def test_no_rate_is_told_where_there_is_none_to_quote(picture, options, words):

@@ -6,7 +6,14 @@ from importlib import resources
 
 from doctored.apps.report.report import PictureSection, Report
 from doctored.apps.report.views import AGREEMENT_THRESHOLD, View, colour_scale
-from doctored.apps.report.wording import FACTS_MEANING, MAP_MEANING, VERDICTS, place_title, preview_note
+from doctored.apps.report.wording import (
+    FACTS_MEANING,
+    MAP_MEANING,
+    VERDICTS,
+    WITNESS_MEANING,
+    place_title,
+    preview_note,
+)
 
 
 def html_page(report: Report) -> str:
@@ -37,6 +44,7 @@ def html_page(report: Report) -> str:
         verdicts=VERDICTS,
         map_meaning=MAP_MEANING,
         facts_meaning=FACTS_MEANING,
+        witness_meaning=WITNESS_MEANING,
         agreement_threshold=AGREEMENT_THRESHOLD,
         place_title=place_title,
         preview_note=preview_note,

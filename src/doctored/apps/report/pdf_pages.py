@@ -7,7 +7,14 @@ from xml.sax.saxutils import escape
 
 from doctored.apps.report.report import FailedSection, PictureSection, Report
 from doctored.apps.report.views import AGREEMENT_THRESHOLD, CloseUp, View, colour_scale
-from doctored.apps.report.wording import FACTS_MEANING, MAP_MEANING, VERDICTS, place_title, preview_note
+from doctored.apps.report.wording import (
+    FACTS_MEANING,
+    MAP_MEANING,
+    VERDICTS,
+    WITNESS_MEANING,
+    place_title,
+    preview_note,
+)
 
 if TYPE_CHECKING:
     from reportlab.platypus import Flowable
@@ -189,14 +196,16 @@ class _Pages:
     def _witnesses(self, section: PictureSection) -> "Iterator[Flowable]":
         views, witnesses = section.views, section.result["witnesses"]
         yield self._text("Witness" if len(witnesses) == 1 else "Witnesses", "part")
-        rows = [[self._text(title, "note") for title in ("Model", "Raw score", "SHA-256 of its weights")]]
+        rows = [
+            [self._text(title, "note") for title in ("Model", "Raw score", "Scale", "SHA-256 of its weights")]
+        ]
         for witness in witnesses:
-            name, score = witness["name"], f"{witness['raw_score']:.4f}"
+            cells = [witness["name"], f"{witness['raw_score']:.4f}", f"{witness['scale']:.2f}"]
             rows.append(
-                [self._text(name, "cell"), self._text(score, "cell"), self._text(witness["sha256"], "code")]
+                [*(self._text(cell, "cell") for cell in cells), self._text(witness["sha256"], "code")]
             )
-        yield self._table(rows, (0.2, 0.15, 0.65))
-        yield self._text("The raw score is the model's own and has no meaning by itself.", "note")
+        yield self._table(rows, (0.18, 0.11, 0.08, 0.63))
+        yield self._text(WITNESS_MEANING, "note")
         figures = [
             (self._image(view), f"{witness['name']}: its own map")
             for view, witness in zip(views.witness_maps, witnesses, strict=False)

@@ -24,6 +24,10 @@ MAP_MEANING = (
     "not mean that it is forged with a probability of 80 %. Only a false-alarm rate has a meaning of that kind, "
     "because it is measured on authentic pictures."
 )
+WITNESS_MEANING = (
+    "The raw score is the model's own and has no meaning by itself. At scale 1 it saw the picture's own pixels, else "
+    "the picture enlarged or reduced by so much."
+)
 FACTS_MEANING = (
     "These facts come from the file and not from what the picture shows. None of them has entered the verdict or the "
     "score. Anyone can change or remove them, so that none of them is proof by itself, and neither is their absence."
@@ -69,10 +73,15 @@ def false_alarms(inspection: Inspection) -> str:
         )
     if inspection.verdict == "cannot_judge":
         return (
-            "There is no false-alarm rate to quote, because too few authentic pictures like this one were measured. "
-            "The score only serves to put pictures into an order."
+            "There is no false-alarm rate to quote, for the reason above. The score only serves to put pictures into "
+            "an order."
         )
     like = f"{comparison.pictures} authentic pictures of like size and compression"
+    if comparison.smaller:
+        like = (
+            f"{comparison.pictures} authentic pictures of like compression that are smaller, because too few as large "
+            "as this one were measured (larger ones score lower)"
+        )
     counted = {0: "none of them scores", 1: "one of them scores"}.get(
         comparison.as_high, f"{comparison.as_high} of them score"
     )
