@@ -5,8 +5,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from doctored.core.errors import CheckpointError, ConfigError
+from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
 from doctored.models.mantranet.mantranet import ManTraNet
 from doctored.train.compact import write_compact
+from models.constrained_rcnn.toys import TOY_SETTINGS
 
 
 @pytest.fixture
@@ -42,6 +44,17 @@ def test_only_the_robust_weights_are_rounded(run, tmp_path):
         torch.testing.assert_close(after[name].float(), before[name], rtol=2**-8, atol=0)
     assert json.loads((tmp_path / "compact" / "model.json").read_text()) == {"model": "mantranet"}
     assert json.loads((tmp_path / "compact" / "run.json").read_text()) == {"photographs": 3}
+
+
+def test_constrained_rcnn_keeps_its_first_layer_and_statistics(run, tmp_path):
+    torch.manual_seed(0)
+    save_file(ConstrainedRCNN(TOY_SETTINGS).state_dict(), run / "weights.safetensors")
+    write_compact(run, tmp_path / "compact")
+    after = load_file(tmp_path / "compact" / "weights.safetensors")
+    exact = {name for name, tensor in after.items() if tensor.dtype == torch.float32}
+    statistics = {name for name in after if name.rsplit(".", 1)[1] in ("running_mean", "running_var")}
+    assert statistics
+    assert exact == statistics | {"constrained_conv.raw_kernel"}
 
 
 def test_nothing_is_overwritten(run, tmp_path):

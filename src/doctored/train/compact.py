@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 from doctored.core.errors import CheckpointError, ConfigError
 from doctored.train.checkpoint import write_tensors
 
-# Rounded to bfloat16, an SRM-like filter no longer ignores flat patches, and the Z scores lose the small floors.
-_KEPT_IN_FLOAT32 = ("imtfe.b1c1.", "ladn.adaptation.", "ladn.raw_min_std", "ladn.bnorm.")
+# Rounded to bfloat16, filters of prediction errors no longer ignore flat patches, and Z scores lose the small floors.
+_KEPT_IN_FLOAT32 = ("imtfe.b1c1.", "ladn.adaptation.", "ladn.raw_min_std", "ladn.bnorm.", "constrained_conv.")
+_NORM_STATISTICS = (".running_mean", ".running_var")
 
 
 def write_compact(run: Path, folder: Path) -> None:
@@ -40,6 +41,6 @@ def write_compact(run: Path, folder: Path) -> None:
 
 
 def _compact(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    if name.startswith(_KEPT_IN_FLOAT32) or not tensor.is_floating_point():
+    if name.startswith(_KEPT_IN_FLOAT32) or name.endswith(_NORM_STATISTICS) or not tensor.is_floating_point():
         return tensor
     return tensor.to(torch.bfloat16)
