@@ -134,8 +134,8 @@ def test_summary_of_a_picture_without_signs():
         "reason": "it scores like authentic pictures",
         "detection_score": 0.125,
         "false_alarm_rate": 0.5,
-        "witnesses": [{"name": "mantranet", "raw_score": -2.0}],
-        "regions": [{"box_xyxy": [10, 20, 40, 25], "technique": None, "score": 0.25}],
+        "witnesses": [{"name": "mantranet", "raw_score": -2.0, "scale": 1.0}],
+        "regions": [{"box_xyxy": [10, 20, 40, 25], "technique": None, "score": 0.75}],
         "outputs": {},
     }
     assert summary(result).splitlines() == [
@@ -143,5 +143,34 @@ def test_summary_of_a_picture_without_signs():
         "  it scores like authentic pictures",
         "  score 0.125, false-alarm rate 0.500",
         "  mantranet: raw score -2.000",
-        "  manipulated, 30 x 5 px at 10, 20: score 0.25",
+        "  manipulated, 30 x 5 px at 10, 20: score 0.75",
     ]
+
+
+def test_regions_are_told_with_their_technique_and_drawn(photo, tmp_path):
+    from models.constrained_rcnn.toys import overfitted_toy, tiny_pictures, write_rcnn_run
+
+    run = write_rcnn_run(tmp_path / "run", overfitted_toy())
+    Image.fromarray(tiny_pictures()[0]).save("forged.png")
+    options = ("forged.png", "--output", "out", "--device", "cpu", "--precision", "fp32")
+    result, (found,) = detect(run, *options)
+    assert result.exit_code == 0, result.stderr
+    jsonschema.Draft202012Validator(SCHEMA).validate(found)
+    best = found["regions"][0]
+    assert best["technique"] == "splicing"
+    assert best["score"] > 0.5
+    left, top, right, _ = best["box_xyxy"]
+    text = summary(found)
+    assert f"  splicing, {right - left} x " in text
+    assert text.count("score 0.") <= 1 + sum(region["score"] >= 0.5 for region in found["regions"])
+    with Image.open(found["outputs"]["overlay"]) as image:
+        overlay = np.asarray(image)
+    assert (overlay[top, (left + right) // 2] == (80, 200, 255)).all()
+    assert Path(found["outputs"]["constrained-rcnn_map"]).exists()
+
+
+def test_another_scale_is_told():
+    witness = {"name": "constrained-rcnn", "sha256": "00", "raw_score": 1.5, "scale": 0.3}
+    result = {"path": "a", "verdict": "cannot_judge", "reason": "r", "detection_score": None, "regions": []}
+    text = summary(result | {"witnesses": [witness], "outputs": {}})
+    assert "constrained-rcnn: raw score 1.500, on the picture resized to 30% of its sides" in text

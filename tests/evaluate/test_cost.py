@@ -67,3 +67,19 @@ def test_wrong_costs_are_named():
         measure_costs(["centre"], (-1,))
     with pytest.raises(ModelError, match="no model 'nobody'"):
         measure_costs(["nobody"], (0.1,))
+
+
+def test_operations_of_an_exported_region_network_are_those_on_pytorch(tmp_path):
+    torch = pytest.importorskip("torch")
+    from doctored.evaluate.cost import _count_in_torch
+    from doctored.predict.export import export_constrained_rcnn
+    from models.constrained_rcnn.toys import overfitted_toy
+
+    network = overfitted_toy()
+    exported = export_constrained_rcnn(network, tmp_path / "model")
+    parameters, macs = count_operations(str(exported.folder))
+    with torch.no_grad():
+        torch_parameters, torch_macs = _count_in_torch(network)
+    # With fewer proposals than there may be PyTorch counts less of the heads.
+    assert torch_macs * 0.99 < macs < torch_macs * 1.5
+    assert parameters == pytest.approx(torch_parameters, rel=0.02)

@@ -148,16 +148,23 @@ def summary(result: dict[str, Any]) -> str:
     Args:
         result: The JSON form of one that did not fail.
     """
+    from doctored.apps.markings import SHOWN_SCORE, technique_in_words
+
     lines = [f"{result['path']}: {_VERDICTS[result['verdict']]}", f"  {result['reason']}"]
     if result["detection_score"] is not None:
         # Where there is too little to compare with, the rate would be quoted for more than it says.
         judged = result["verdict"] != "cannot_judge"
         rate = f", false-alarm rate {result['false_alarm_rate']:.3f}" if judged else ", for ranking only"
         lines.append(f"  score {result['detection_score']:.3f}{rate}")
-    lines += [f"  {w['name']}: raw score {w['raw_score']:.3f}" for w in result["witnesses"]]
+    for witness in result["witnesses"]:
+        scale = witness["scale"]
+        resized = "" if scale == 1 else f", on the picture resized to {scale:.0%} of its sides"
+        lines.append(f"  {witness['name']}: raw score {witness['raw_score']:.3f}{resized}")
     for region in result["regions"]:
+        if region["score"] < SHOWN_SCORE:
+            continue
         x1, y1, x2, y2 = region["box_xyxy"]
-        technique = (region["technique"] or "manipulated").replace("_", "-")
+        technique = technique_in_words(region["technique"])
         lines.append(f"  {technique}, {x2 - x1} x {y2 - y1} px at {x1}, {y1}: score {region['score']:.2f}")
     if "overlay" in result["outputs"]:
         lines.append(f"  see {result['outputs']['overlay']}")

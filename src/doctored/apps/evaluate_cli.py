@@ -131,7 +131,10 @@ def evaluate(
     tile: Annotated[
         int | None,
         typer.Option(
-            "--tile", metavar="PX", help="Side of the tiles; the result is the same.", show_default="auto"
+            "--tile",
+            metavar="PX",
+            help="Side of the tiles; ManTra-Net's result is the same.",
+            show_default="auto",
         ),
     ] = None,
     precision: Annotated[str, typer.Option("--precision", help="auto, int8, bf16 or fp32.")] = "auto",

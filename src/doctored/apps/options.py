@@ -29,7 +29,10 @@ Precision = Annotated[str, typer.Option("--precision", help="auto, int8, bf16 or
 Tile = Annotated[
     int | None,
     typer.Option(
-        "--tile", metavar="PX", help="Side of the tiles; the result is the same.", show_default="auto"
+        "--tile",
+        metavar="PX",
+        help="Side of the tiles; ManTra-Net's result is the same.",
+        show_default="auto",
     ),
 ]
 Fpr = Annotated[

@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from doctored.apps.markings import Marking, mark_regions
 from doctored.apps.png import write_png
 from doctored.core.errors import ConfigError, DoctoredError
 from doctored.core.inspection import Inspection
@@ -133,7 +134,7 @@ def write_outputs(
     Args:
         files: Where.
         picture: The picture, for the overlay.
-        inspection: Its maps.
+        inspection: Its maps and regions.
         result: The JSON form of the inspection.
 
     Raises:
@@ -144,7 +145,8 @@ def write_outputs(
     maps = {"map": inspection.localization_map} | {
         f"{witness.name}_map": witness.localization_map for witness in inspection.witnesses
     }
-    overlay = overlay_bands(picture.pixels, inspection.localization_map)
+    markings = mark_regions(inspection.regions, size_hw)
+    overlay = overlay_bands(picture.pixels, inspection.localization_map, markings)
     write = partial(write_png, bands=overlay, size_hw=size_hw, icc_profile=rgb_profile(picture))
     write_complete(paths["overlay"], write)
     for kind, localization_map in maps.items():
@@ -203,13 +205,14 @@ def _grey_bands(localization_map: NDArray[np.float32]) -> Iterator[NDArray[np.ui
 
 
 def overlay_bands(
-    pixels: NDArray[np.uint8], localization_map: NDArray[np.float32]
+    pixels: NDArray[np.uint8], localization_map: NDArray[np.float32], markings: Sequence[Marking] = ()
 ) -> Iterator[NDArray[np.uint8]]:
     """The overlay, (rows, W, 3) uint8 at a time: the picture in grey under the colours of suspicion.
 
     Args:
         pixels: (H, W, 3) uint8.
         localization_map: (H, W) float32 in [0, 1].
+        markings: Drawn over it, in this order.
     """
     colours, alphas = suspicion_colours()
     premultiplied = np.floor(colours * alphas[:, None]).astype(np.uint16)
@@ -219,7 +222,10 @@ def overlay_bands(
         levels = np.rint(localization_map[rows] * np.float32(255)).astype(np.uint8)
         grey = (pixels[rows] @ _LUMA_256) >> 8
         kept = (grey * keep[levels]) >> 8
-        yield (kept[:, :, None] + premultiplied[levels]).astype(np.uint8)
+        band = (kept[:, :, None] + premultiplied[levels]).astype(np.uint8)
+        for marking in markings:
+            marking.draw(band, rows.start)
+        yield band
 
 
 def suspicion_colours() -> tuple[NDArray[np.float64], NDArray[np.float64]]:

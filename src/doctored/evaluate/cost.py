@@ -16,6 +16,7 @@ from doctored.core.picture import Picture
 from doctored.models.catalog import CATALOG
 from doctored.predict.detector import EMBEDDED, Detector
 from doctored.predict.memory import peak_memory_mb
+from doctored.predict.openvino_engine import FIRST_LAYER_PAD_PX
 from doctored.predict.openvino_runtime import load_openvino
 from doctored.predict.weights import MANIFEST_FILE, RUN_FILE, load_run
 
@@ -31,8 +32,8 @@ class Cost:
     Attributes:
         model: Its name.
         parameters: Numbers that were learned or fixed, and that a picture meets; 0 for a yardstick.
-        macs_per_pixel: Multiply-accumulates of all convolutions and matrix products, by pixel; halos of tiles are
-            not counted. 0 for a yardstick.
+        macs_per_pixel: Multiply-accumulates of all convolutions and matrix products, by pixel of one of 256 x 256; the
+            halos of tiles are not counted. 0 for a yardstick.
         megapixels: Size of the picture.
         seconds_per_mp: The faster of two runs, by megapixel; loading the model does not count.
         peak_memory_mb: Largest resident memory of a process that does only this, all libraries included; None
@@ -119,28 +120,44 @@ def count_operations(model: str) -> tuple[int, float]:
                 for tensor in graph.inputs
             }
         )
-        # Both halves put out one row and column for each that is not in the frame around a tile.
-        height, width = graph.outputs[0].shape[1:3]
+        # The first models of both networks see a frame around what counts, the others do not.
+        frame_px = 2 * FIRST_LAYER_PAD_PX if graph.input(0).get_element_type().get_type_name() == "u8" else 0
         for operation in graph.get_ops():
-            macs += _macs_of(operation) / (height * width)
+            macs += _macs_of(operation) / (_COUNTED_PX - frame_px) ** 2
             parameters |= _parameters_of(operation)
     return sum(parameters.values()), macs
 
 
 def _macs_of(operation: Any) -> float:
     kind = operation.get_type_name()
-    if kind not in ("Convolution", "GroupConvolution", "MatMul"):
+    if kind not in ("Convolution", "ConvolutionBackpropData", "GroupConvolution", "MatMul"):
         return 0.0
-    weights, outputs = list(operation.input(1).get_shape()), math.prod(operation.output(0).shape)
+    # Heads work on as many regions of interest as there are, here on as many as there may be.
+    weights, outputs = list(operation.input(1).get_shape()), math.prod(_largest_shape(operation.output(0)))
     if kind == "MatMul":
-        return float(outputs * list(operation.input(0).get_shape())[-1])
+        return float(outputs * _largest_shape(operation.input(0))[-1])
+    if (
+        kind == "ConvolutionBackpropData"
+    ):  # every input is weighed once for each channel out and place in the window
+        return float(math.prod(_largest_shape(operation.input(0))) * math.prod(weights[1:]))
     # Per output: channels in (of a group) times the window.
     return float(outputs * math.prod(weights[1:] if kind == "Convolution" else weights[2:]))
 
 
+def _largest_shape(port: Any) -> list[int]:
+    return [length.get_max_length() for length in port.get_partial_shape()]
+
+
 def _parameters_of(operation: Any) -> dict[bytes, int]:
     """Sizes of the arrays that an operation multiplies with or adds, by their content."""
-    if operation.get_type_name() not in ("Convolution", "GroupConvolution", "MatMul", "Add", "Maximum"):
+    if operation.get_type_name() not in (
+        "Convolution",
+        "ConvolutionBackpropData",
+        "GroupConvolution",
+        "MatMul",
+        "Add",
+        "Maximum",
+    ):
         return {}
     constant = operation.input_value(1).get_node()
     if constant.get_type_name() == "Convert":  # stored as half precision
