@@ -218,7 +218,6 @@ def constrained_rcnn(
     """Teach Constrained R-CNN to find manipulated regions: stage 1 first, then both stages from there.
 
     \b
-        doctored train imc photos --network constrained-rcnn-small --output runs/imc --preset cpu
         doctored train constrained-rcnn photos --stage 1 --start runs/imc --output runs/stage1 --preset cpu
         doctored train constrained-rcnn photos --stage full --start runs/stage1 --output runs/rcnn --preset cpu
     """
