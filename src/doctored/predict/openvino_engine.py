@@ -113,7 +113,12 @@ class OpenVINORCNNEngine:
 
 
 def _options(threads: int | None) -> dict[str, Any]:
-    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    options: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+        # Pinned, the first threads of every process would share the first cores.
+        "ENABLE_CPU_PINNING": False,
+    }
     return options if threads is None else {**options, "INFERENCE_NUM_THREADS": threads}
 
 
