@@ -8,8 +8,9 @@ import pytest
 from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
 from doctored.predict import Detector
+from doctored.predict.calibration import CALIBRATION_FILE, FEWEST_LIKE, read_calibration
 from doctored.predict.cpu_features import fast_arithmetic
-from doctored.predict.detector import EMBEDDED
+from doctored.predict.detector import EMBEDDED, load_witness
 from doctored.predict.weights import read_exported
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "splicing.jpg"
@@ -34,6 +35,29 @@ def test_it_is_complete_and_as_exported():
     assert exported.name == "mantranet"
     assert exported.precisions == ("int8", "bf16", "fp32")
     assert exported.training
+
+
+def test_its_calibration_was_made_for_it():
+    calibration = read_calibration(EMBEDDED / "mantranet" / CALIBRATION_FILE)
+    witness = load_witness("mantranet")
+    calibration.check_model(witness.name, witness.sha256, witness.score_rule.name)
+    assert len({photograph.group for photograph in calibration.photographs}) >= 8
+
+
+@pytest.mark.parametrize(
+    "size_hw", [(64, 64), (200, 300), (256, 384), (600, 800), (1080, 1920), (3000, 4000)]
+)
+@pytest.mark.parametrize("compression", ["lossless", 75.0, 85.0, 92.0])
+def test_its_calibration_judges_pictures_of_ordinary_size_and_compression(size_hw, compression):
+    calibration = read_calibration(EMBEDDED / "mantranet" / CALIBRATION_FILE)
+    assert len(calibration.like(size_hw, compression).scores) >= FEWEST_LIKE
+
+
+def test_a_verdict_comes_with_the_package(crop):
+    inspection = Detector.from_name("mantranet").inspect(crop)
+    assert inspection.verdict in ("manipulated", "no_signs")
+    comparison = inspection.comparison
+    assert inspection.false_alarm_rate == (comparison.as_high + 1) / (comparison.pictures + 1)
 
 
 @pytest.mark.parametrize("precision", ["int8", "bf16"])
