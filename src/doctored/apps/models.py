@@ -108,10 +108,12 @@ def export_run(run: Path, output: Path, photos: Path | None) -> ModelFacts:
     from doctored.predict.weights import load_run
 
     network = load_run(run)
+    from doctored.data.licences import copy_licence
     from doctored.predict.export import export_network
 
     images = None if photos is None else _quantisation_images(photos)
     exported = export_network(network, output, images, training=_training(run))
+    copy_licence(run, output)
     return _facts(str(output), CATALOG[exported.name].description, exported)
 
 
