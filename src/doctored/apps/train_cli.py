@@ -312,6 +312,57 @@ def finetune(
     _run(task, chosen, output, resume, device, devices, nodes, _licence(source, start))
 
 
+@train_app.command(short_help="Weigh two witnesses against each other.")
+def combination(
+    photos: Photos,
+    output: Annotated[
+        Path, typer.Option("--output", help="Folder of the combination, for --model.", show_default=False)
+    ],
+    witness: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--witness",
+            help="Name from 'doctored models', or the folder of a run or an exported model; name each.",
+            show_default="mantranet, constrained-rcnn",
+        ),
+    ] = None,
+    split: Split = None,
+    samples: Annotated[int, typer.Option("--samples", min=20, help="Forgeries to fit on.")] = 600,
+    crop_px: Annotated[int, typer.Option("--crop-px", min=128, help="Side of a forgery.")] = 320,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the forgeries.")] = 0,
+    device: Device = "auto",
+    precision: Annotated[str, typer.Option("--precision", help="auto, int8, bf16 or fp32.")] = "auto",
+    pool: Pool = None,
+    annotations: Annotations = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the combination in --output.")] = False,
+) -> None:
+    """Fit the rule by which several models give one answer, on forgeries made on the fly.
+
+    \b
+        doctored train combination photos --output models/both
+        doctored train combination photos --witness models/a --witness models/b --output models/ab
+    """
+    from doctored.apps.combine import check_combination, fit_combination, write_combination
+    from doctored.apps.progress import ProgressBar
+    from doctored.data.forgery_stream import ForgeryStream
+    from doctored.predict.detector import load_witness
+    from doctored.synth.histories import smallest_side_px
+
+    models = witness or ["mantranet", "constrained-rcnn"]
+    check_combination(output, models, force=force)
+    witnesses = [load_witness(name, device=device, precision=precision) for name in models]
+    folder = pool or output.with_name(f"{output.name}.pool")
+    learn, _, source = _pools(photos, split, folder, annotations, smallest_side_px(crop_px))
+    fitted_on = (
+        f"{samples} generated samples of {crop_px} px, {source['photographs']} photographs "
+        f"({', '.join(source['sources'])}), seed {seed}"
+    )
+    stream = ForgeryStream(learn, crop_px, seed)
+    with ProgressBar("samples") as bar:
+        fitted = fit_combination(witnesses, stream, samples, bar.show)
+    print(write_combination(fitted, models, fitted_on, output))
+
+
 def _settings(
     kind: "type[S]", preset: str, steps: int | None, seed: int | None, assignments: list[str] | None
 ) -> "S":
