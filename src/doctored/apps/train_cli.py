@@ -334,6 +334,7 @@ def combination(
     precision: Annotated[str, typer.Option("--precision", help="auto, int8, bf16 or fp32.")] = "auto",
     pool: Pool = None,
     annotations: Annotations = None,
+    free_only: FreeOnly = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the combination in --output.")] = False,
 ) -> None:
     """Fit the rule by which several models give one answer, on forgeries made on the fly.
@@ -352,7 +353,7 @@ def combination(
     check_combination(output, models, force=force)
     witnesses = [load_witness(name, device=device, precision=precision) for name in models]
     folder = pool or output.with_name(f"{output.name}.pool")
-    learn, _, source = _pools(photos, split, folder, annotations, smallest_side_px(crop_px))
+    learn, _, source = _pools(photos, split, free_only, folder, annotations, smallest_side_px(crop_px))
     fitted_on = (
         f"{samples} generated samples of {crop_px} px, {source['photographs']} photographs "
         f"({', '.join(source['sources'])}), seed {seed}"
