@@ -34,6 +34,7 @@ NEEDS_TORCH = {"predict/export.py"}
 HEAVY = (
     "c2pa",
     "cv2",
+    "fsspec",
     "h5py",
     "jinja2",
     "lightning_fabric",

@@ -36,6 +36,15 @@ def test_16_bit_grey_survives_in_pillow_and_opencv(size_hw):
     assert np.array_equal(cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_UNCHANGED), grey)
 
 
+def test_8_bit_grey_survives_in_pillow_and_opencv():
+    grey = np.random.default_rng(0).integers(0, 256, (13, 10), dtype=np.uint8)
+    file = write([grey[:5], grey[5:]], (13, 10))
+    image = Image.open(file)
+    assert image.mode == "L"
+    assert np.array_equal(np.asarray(image), grey)
+    assert np.array_equal(cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_UNCHANGED), grey)
+
+
 def test_colour_profile_reaches_the_viewer():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     file = write([np.zeros((2, 2, 3), np.uint8)], (2, 2), icc_profile=profile)

@@ -9,7 +9,8 @@ from doctored.core.errors import ConfigError
 from doctored.core.inspection import PictureFacts
 from doctored.core.jpeg_facts import JpegFacts
 from doctored.core.picture import Picture
-from doctored.predict.verdict import check_operating_point, in_words, judge
+from doctored.predict.calibration import Calibration, compression_of
+from doctored.predict.verdict import check_operating_point, in_words, judge, judge_stored
 from predict.calibrations import make_calibration
 
 FACTS = PictureFacts.of(Picture.from_array(np.zeros((128, 128, 3), np.uint8)))
@@ -33,6 +34,13 @@ def test_manipulated_at_the_operating_point():
     )
     assert (judgement.comparison.pictures, judgement.comparison.as_high) == (99, 4)
     assert judgement.comparison.operating_point == 0.05
+
+
+@pytest.mark.parametrize("picture", [FACTS, facts(90, 300, jpeg_step=7), facts(20, 20)])
+@pytest.mark.parametrize("calibration", [CALIBRATION, None])
+def test_what_was_stored_is_judged_as_the_picture_was(picture: PictureFacts, calibration: Calibration | None):
+    stored = judge_stored(97.0, picture.size_hw, compression_of(picture), calibration, 0.05)
+    assert stored == judge(97.0, picture, calibration, 0.05)
 
 
 def test_no_signs_below_it():

@@ -29,12 +29,14 @@ from doctored.apps.options import (
 )
 from doctored.apps.progress import ProgressBar
 from doctored.apps.report_cli import report_app
+from doctored.apps.scan_cli import scan_app
 from doctored.apps.train_cli import train_app
 from doctored.core.errors import ConfigError, DoctoredError, MissingExtraError
 
 # Which extra brings a package that a command may find missing.
 _EXTRA_OF_PACKAGE = {
     "cv2": "train",
+    "fsspec": "remote",
     "h5py": "convert",
     "lightning_fabric": "train",
     "matplotlib": "eval",
@@ -84,6 +86,7 @@ _OPTIONS: dict[str, Any] = {
 }
 app = typer.Typer(cls=_Commands, **_OPTIONS)
 weights_app = typer.Typer(**_OPTIONS)
+app.add_typer(scan_app)
 app.add_typer(report_app)
 app.add_typer(train_app, name="train")
 app.add_typer(forge_app)
@@ -159,7 +162,7 @@ def detect(
     )
     plans = None
     if output is not None:
-        plans = plan_outputs(output, paths, detector.witness_names)
+        plans = plan_outputs(output, paths, [detector.name])
         prepare_folder(output, plans, paths, force=force)
     failed = False
     with ProgressBar("pictures") as bar:

@@ -105,10 +105,10 @@ class Batch:
         seconds = self.detector.estimate_seconds(picture)
         size = f"{width * height / 1e6:.1f} megapixels"
         if seconds > _ANNOUNCED_SECONDS:
-            self.announce(f"{self.paths[number]} has {size} and takes about {_duration(seconds)}")
+            self.announce(f"{self.paths[number]} has {size} and takes about {duration(seconds)}")
         if count > 1 and seconds * count > _ANNOUNCED_SECONDS:
             self.announce(
-                f"{count} pictures take about {_duration(seconds * count)} if all are like the first ({size})"
+                f"{count} pictures take about {duration(seconds * count)} if all are like the first ({size})"
             )
 
 
@@ -134,7 +134,7 @@ def results(batch: Batch, plans: "Sequence[OutputFiles] | None") -> Iterator[dic
     return batch.each(result_of, failed_json)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A duration as one says it, for instance "40 s", "3 min" or "2 h 10 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s"

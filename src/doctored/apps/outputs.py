@@ -194,6 +194,17 @@ def rgb_profile(picture: Picture) -> bytes | None:
     return profile if profile and profile[16:20] == b"RGB " else None
 
 
+def write_small_map(path: Path, localization_map: NDArray[np.float32]) -> None:
+    """Write a map as a grey PNG file of 8 bits, 0..255 for 0..1.
+
+    Raises:
+        OutputError: the disk is full or refuses to write.
+    """
+    size_hw = localization_map.shape[0], localization_map.shape[1]
+    bands = (np.rint(localization_map[rows] * np.float32(255)).astype(np.uint8) for rows in _bands(size_hw))
+    write_complete(path, lambda file: write_png(file, bands, size_hw=size_hw))
+
+
 def _bands(size_hw: tuple[int, ...]) -> Iterator[slice]:
     rows = max(1, _BAND_PX // size_hw[1])
     return (slice(top, top + rows) for top in range(0, size_hw[0], rows))

@@ -25,8 +25,8 @@ def write_png(
 
     Args:
         file: Open for binary writing.
-        bands: Groups of whole rows in order, all uint8 of shape (rows, W, 3) for RGB or all uint16 of shape
-            (rows, W) for grey of 16 bits; together H rows.
+        bands: Groups of whole rows in order, all uint8 of shape (rows, W, 3) for RGB, or all uint8 or uint16 of shape
+            (rows, W) for grey of 8 or 16 bits; together H rows.
         size_hw: Height and width in pixels.
         icc_profile: Colour profile for viewers, or None.
 
@@ -38,7 +38,7 @@ def write_png(
     header_written = False
     for band in bands:
         if not header_written:
-            bits, colour = (16, _GREY) if band.dtype == np.uint16 else (8, _RGB)
+            bits, colour = 8 * band.itemsize, _RGB if band.ndim == 3 else _GREY
             file.write(b"\x89PNG\r\n\x1a\n")
             _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
             if icc_profile:
@@ -57,7 +57,7 @@ def _write_chunk(file: BinaryIO, kind: bytes, body: bytes) -> None:
 
 def _filtered_rows(band: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     """The rows as the format stores them: a filter number, then differences to the pixel on the left."""
-    pixel_bytes = 3 if band.dtype == np.uint8 else 2
+    pixel_bytes = 3 if band.ndim == 3 else band.itemsize
     big_endian = np.ascontiguousarray(band if band.dtype == np.uint8 else band.astype(">u2"))
     raw = big_endian.view(np.uint8).reshape(len(band), -1)
     rows = np.empty((raw.shape[0], raw.shape[1] + 1), np.uint8)

@@ -19,22 +19,23 @@ class ProgressBar:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._watched = sys.stderr.isatty()
+        self.watched = sys.stderr.isatty()
         self._bar: Progress | None = None
 
-    def show(self, done: float, total: int) -> None:
+    def show(self, done: float, total: int, note: str = "") -> None:
         """Draw the bar, or draw it anew.
 
         Args:
             done: How many are done; a fraction is the share of the one at work.
             total: How many there are.
+            note: What else there is to say, behind the bar.
         """
-        if not self._watched:
+        if not self.watched:
             return
         if self._bar is None:
             self._bar = self._new_bar()
             self._bar.start()
-        self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total, note=note)
 
     def hide(self) -> None:
         """Remove the bar, so that something can be printed; the next `show` brings it back."""
@@ -51,12 +52,13 @@ class ProgressBar:
             TextColumn(self._what),
             BarColumn(),
             MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
             console=Console(stderr=True),
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        bar.add_task(self._what)
+        bar.add_task(self._what, note="")
         return bar
 
     def __enter__(self) -> Self:

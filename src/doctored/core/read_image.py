@@ -50,7 +50,7 @@ def read_image(
         if not value > 0:
             raise ConfigError(f"{limit} must be a positive number, got {value}")
     name = os.fsdecode(path)
-    return decode_image(name, _read_bytes(name, max_megabytes), max_megapixels=max_megapixels)
+    return decode_image(name, read_file(name, max_megabytes), max_megapixels=max_megapixels)
 
 
 def decode_image(name: str, data: bytes, *, max_megapixels: float = 400) -> Picture:
@@ -89,7 +89,16 @@ def decode_image(name: str, data: bytes, *, max_megapixels: float = 400) -> Pict
         ) from error
 
 
-def _read_bytes(name: str, max_megabytes: float) -> bytes:
+def read_file(name: str, max_megabytes: float) -> bytes:
+    """The bytes of a file of limited size, whatever it holds.
+
+    Args:
+        name: Its path.
+        max_megabytes: Largest accepted file in millions of bytes, checked before it is read.
+
+    Raises:
+        ImageReadError: It is missing, empty, too large, no regular file, or still being written.
+    """
     try:
         status = os.stat(name)
         if stat.S_ISDIR(status.st_mode):

@@ -62,11 +62,21 @@ def judge(
         calibration: Of that model; None if it has none.
         operating_point: The accepted false-alarm rate, in (0, 1).
     """
-    too_small = _too_small(picture.size_hw)
+    return judge_stored(raw_score, picture.size_hw, compression_of(picture), calibration, operating_point)
+
+
+def judge_stored(
+    raw_score: float,
+    size_hw: tuple[int, int],
+    compression: Compression,
+    calibration: Calibration | None,
+    operating_point: float,
+) -> Judgement:
+    """The same from the few facts that decide, for a picture that is not at hand any more."""
+    too_small = _too_small(size_hw)
     if calibration is None:
         return Judgement("cannot_judge", too_small or _NOT_CALIBRATED)
-    compression = compression_of(picture)
-    like = calibration.like(picture.size_hw, compression)
+    like = calibration.like(size_hw, compression)
     count = len(like.scores)
     rate = false_alarm_rate(raw_score, like.scores)
     score = detection_score(raw_score, like.nearest, operating_point)
@@ -75,7 +85,7 @@ def judge(
     if too_small:
         return Judgement("cannot_judge", too_small, *numbers)
     if count < FEWEST_LIKE:
-        return Judgement("cannot_judge", _outside(picture.size_hw, compression, calibration, count), *numbers)
+        return Judgement("cannot_judge", _outside(size_hw, compression, calibration, count), *numbers)
     if 1 / (count + 1) > operating_point:
         return Judgement("cannot_judge", _too_few(operating_point, count), *numbers)
     sentence = f"of authentic pictures like this one, {in_words(rate)} score this high"

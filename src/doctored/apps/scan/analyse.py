@@ -1,0 +1,267 @@
+"""The one function that a scan applies to every file, on this machine or on many."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from doctored.apps.scan.archives import ArchiveReader
+from doctored.apps.scan.entries import Entry
+from doctored.apps.scan.remote import is_url, read_remote
+from doctored.core.errors import DoctoredError
+from doctored.core.read_image import decode_image, read_file
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from doctored.core.inspection import Inspection
+    from doctored.core.picture import Picture
+    from doctored.predict import Detector
+
+PREVIEW_PX = 64
+"""Longer side of the small map that is kept of every picture."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a scan spends on one file.
+
+    Args:
+        max_megapixels: Larger pictures are refused.
+        max_megabytes: Larger files are refused.
+        max_seconds: Whatever takes longer is given up; None for no limit.
+    """
+
+    max_megapixels: float = 400
+    max_megabytes: float = 500
+    max_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was found in one file; the fields are columns of the store.
+
+    Args:
+        error: One sentence; None if all went well.
+        sha256: Of the file's bytes, lower-case hexadecimal; None if it could not be read.
+        duplicate: Whether the result was taken over from another file of the same bytes.
+        difference_hash: 64 bits as a signed integer, few of which differ between versions of one picture.
+        format: Of the file, for instance "JPEG".
+        width: In pixels, upright.
+        height: In pixels, upright.
+        compression: The estimated libjpeg quality of a JPEG file, "lossless", or another format's name.
+        model: Name of the model that looked.
+        model_sha256: Of the model.
+        precision: What it computed in.
+        raw_score: The model's own score.
+        verdict: As in the result, and so are the two numbers after it.
+        detection_score: In (0, 1); None without a calibration.
+        false_alarm_rate: In (0, 1]; None without a calibration.
+        operating_point: The accepted rate of false alarms of the verdict; None without a calibration.
+        result: The JSON form of the inspection but for path, error, outputs and timing; None after an error.
+        preview: The map as a PNG file of 8 bits, no side longer than `PREVIEW_PX`, each pixel the largest value of
+            what it stands for.
+        map: Path of the map's file; None if none was asked for.
+        seconds: That reading and looking took; 0 for what was taken over.
+        analysed_at: In ISO 8601, UTC.
+    """
+
+    error: str | None
+    sha256: str | None
+    duplicate: bool
+    difference_hash: int | None
+    format: str | None
+    width: int | None
+    height: int | None
+    compression: float | str | None
+    model: str
+    model_sha256: str
+    precision: str
+    raw_score: float | None
+    verdict: str | None
+    detection_score: float | None
+    false_alarm_rate: float | None
+    operating_point: float | None
+    result: str | None
+    preview: bytes | None
+    map: str | None
+    seconds: float
+    analysed_at: str
+
+
+def failed(
+    error: str, detector_facts: tuple[str, str, str], seconds: float = 0.0, sha256: str | None = None
+) -> Analysis:
+    """The row of a file that could not be analysed.
+
+    Args:
+        error: One sentence.
+        detector_facts: Name, SHA-256 and precision of the model that should have looked.
+        seconds: What it took.
+        sha256: Of the file, if it could be read.
+    """
+    name, model_sha256, precision = detector_facts
+    values: dict[str, Any] = dict.fromkeys(Analysis.__dataclass_fields__)
+    return Analysis(
+        **values
+        | {
+            "error": error,
+            "sha256": sha256,
+            "duplicate": False,
+            "model": name,
+            "model_sha256": model_sha256,
+            "precision": precision,
+            "seconds": seconds,
+            "analysed_at": now(),
+        }
+    )
+
+
+def now() -> str:
+    """The time in ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Analyst:
+    """Looks at files, one after the other.
+
+    Args:
+        detector: The model that looks.
+        limits: What may be spent on one file.
+        maps: Folder for the maps; None writes none.
+    """
+
+    def __init__(self, detector: Detector, limits: Limits, maps: Path | None = None) -> None:
+        self._detector, self._limits, self._maps = detector, limits, maps
+        self._archives = ArchiveReader()
+        self._facts = detector.name, detector.sha256, detector.precision
+
+    def analyse(self, entry: Entry, claim: Callable[[str], bool]) -> Analysis | None:
+        """Look at one file; what goes wrong with it becomes the error of its row.
+
+        Args:
+            entry: The file.
+            claim: Asked with the SHA-256 of the file's bytes before it is decoded; False says that the same bytes
+                are, or were, looked at elsewhere.
+
+        Returns:
+            None if the claim was refused.
+        """
+        start = time.perf_counter()
+        sha256 = None
+        try:
+            data = self._read(entry)
+            sha256 = hashlib.sha256(data).hexdigest()
+            if not claim(sha256):
+                return None
+            picture = decode_image(entry.path, data, max_megapixels=self._limits.max_megapixels)
+            del data
+            inspection = self._detector.inspect(picture)
+            map_path = self._write_map(inspection)
+        except DoctoredError as error:
+            return failed(str(error), self._facts, time.perf_counter() - start, sha256)
+        except MemoryError:
+            error_text = (
+                f"{entry.path} needs more memory than is free; use fewer --workers, or lower --max-mp"
+            )
+            return failed(error_text, self._facts, time.perf_counter() - start, sha256)
+        return self._found(picture, inspection, map_path, start)
+
+    def _read(self, entry: Entry) -> bytes:
+        if entry.archive is not None:
+            return self._archives.read(
+                entry.archive,
+                entry.position or 0,
+                entry.file_bytes or 0,
+                entry.path,
+                self._limits.max_megabytes,
+            )
+        if is_url(entry.path):
+            return read_remote(entry.path, self._limits.max_megabytes)
+        return read_file(entry.path, self._limits.max_megabytes)
+
+    def _write_map(self, inspection: Inspection) -> str | None:
+        if self._maps is None:
+            return None
+        from doctored.apps.outputs import make_folder, write_small_map
+
+        sha256 = inspection.picture.sha256
+        # In 256 folders, because few file systems like millions of files in one.
+        path = self._maps / sha256[:2] / f"{sha256}.png"
+        make_folder(path.parent)
+        write_small_map(path, inspection.localization_map)
+        return str(path)
+
+    def _found(
+        self, picture: Picture, inspection: Inspection, map_path: str | None, start: float
+    ) -> Analysis:
+        from doctored.predict.calibration import compression_of
+
+        facts = inspection.picture
+        result = inspection.to_json(path="")
+        for key in ("path", "error", "outputs", "timing"):
+            del result[key]
+        return Analysis(
+            error=None,
+            sha256=facts.sha256,
+            duplicate=False,
+            difference_hash=difference_hash(picture.pixels),
+            format=facts.format,
+            width=facts.size_hw[1],
+            height=facts.size_hw[0],
+            compression=compression_of(facts),
+            model=self._detector.name,
+            model_sha256=self._detector.sha256,
+            precision=self._detector.precision,
+            raw_score=inspection.witnesses[0].raw_score,
+            verdict=inspection.verdict,
+            detection_score=inspection.detection_score,
+            false_alarm_rate=inspection.false_alarm_rate,
+            operating_point=None if inspection.comparison is None else inspection.comparison.operating_point,
+            result=json.dumps(result, allow_nan=False, separators=(",", ":")),
+            preview=_preview(inspection.localization_map),
+            map=map_path,
+            seconds=time.perf_counter() - start,
+            analysed_at=now(),
+        )
+
+
+def difference_hash(pixels: NDArray[np.uint8]) -> int:
+    """Whether each of 8 x 8 fields of a picture is darker than its right neighbour, as 64 bits of a signed integer.
+
+    Scaling and compression flip few of them. A flat picture gives 0.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from doctored.core.reduction import reduce_pixels, reduction_factor
+
+    reduced = reduce_pixels(pixels, reduction_factor((pixels.shape[0], pixels.shape[1]), 256))
+    grey = Image.fromarray(np.ascontiguousarray(reduced)).convert("L")
+    fields = np.asarray(grey.resize((9, 8), Image.Resampling.BOX)).astype(np.int16)
+    bits = np.packbits(fields[:, :-1] < fields[:, 1:])
+    return int.from_bytes(bits.tobytes(), "big", signed=True)
+
+
+def _preview(localization_map: NDArray[np.float32]) -> bytes:
+    import numpy as np
+    from PIL import Image
+
+    from doctored.core.reduction import reduce_map, reduction_factor
+
+    size_hw = localization_map.shape[0], localization_map.shape[1]
+    reduced = reduce_map(localization_map, reduction_factor(size_hw, PREVIEW_PX))
+    file = io.BytesIO()
+    Image.fromarray(np.rint(reduced * 255).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()

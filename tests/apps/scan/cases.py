@@ -1,0 +1,98 @@
+"""Pictures and models for tests of scans; imported by worker processes too, so at home in a module of its own."""
+
+import json
+import os
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from doctored.apps.scan.analyse import Limits
+from doctored.apps.scan.workers import WorkerSettings
+from doctored.predict import Detector
+from predict.calibrations import make_calibration
+
+KILLS, HANGS, EXITS = 7, 8, 9
+"""Pictures whose first value is one of these do so to the process that looks at them."""
+
+NOISE = WorkerSettings("noise", "cpu", "auto", 0.05, None, 1, Limits())
+
+
+def write_picture(path, seed, size_hw=(70, 90), first=100):
+    """A picture of noise of its own."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
+    pixels[0, 0, 0] = first
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return str(path)
+
+
+def calibrate_noise(path):
+    """A calibration of the noise model by made-up pictures of about the size and format of `write_picture`."""
+    scores = [0.00005 + 0.000005 * number for number in range(60)]
+    detector = Detector.from_name("noise")
+    make_calibration(
+        [(80, "lossless", score) for score in scores], model="noise", model_sha256=detector.sha256
+    ).save(path)
+
+
+def rows(store, columns="*", order="id"):
+    """Rows of a store as dicts, read without our own code."""
+    with closing(sqlite3.connect(store)) as database:
+        database.row_factory = sqlite3.Row
+        return [dict(row) for row in database.execute(f"SELECT {columns} FROM files ORDER BY {order}")]
+
+
+class Dangerous:
+    """A detector that some pictures are too much for."""
+
+    def __init__(self, log):
+        self._detector, self._log = Detector.from_name("noise"), log
+        self.name, self.sha256, self.precision = (
+            self._detector.name,
+            self._detector.sha256,
+            self._detector.precision,
+        )
+        self.calibration_sha256, self.judge = None, self._detector.judge
+
+    def inspect(self, picture):
+        with open(self._log, "a") as log:
+            log.write(json.dumps(picture.path) + "\n")
+        first = int(picture.pixels[0, 0, 0])
+        if first == KILLS:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if first == HANGS:
+            time.sleep(600)
+        if first == EXITS:
+            os._exit(3)
+        return self._detector.inspect(picture)
+
+
+class DangerousSettings(WorkerSettings):
+    """Loads a `Dangerous`; its log is at the place of the calibration."""
+
+    def detector(self):
+        return Dangerous(self.calibration)
+
+
+def dangerous(log, **changes):
+    """Settings whose workers note in a file what they look at, one path to a line."""
+    values = {name: getattr(NOISE, name) for name in NOISE.__dataclass_fields__}
+    return replace(DangerousSettings(**values), calibration=str(log), **changes)
+
+
+class MortalSettings(WorkerSettings):
+    """Its workers end before they begin."""
+
+    def detector(self):
+        os._exit(4)
+
+
+def looked_at(log):
+    """The paths in a log, in order."""
+    return [json.loads(line) for line in Path(log).read_text().splitlines()]

@@ -1,0 +1,108 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from apps.scan.cases import rows, write_picture
+from doctored.apps import scan_cli
+from doctored.apps.cli import app
+from doctored.apps.scan.run import Progress
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(3):
+        write_picture(f"photos/{number}.png", number)
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "photos" / "notes.txt").write_bytes(b"notes")
+    return tmp_path
+
+
+def scan(*arguments, **options):
+    command = ["scan", *arguments, "--output", "scan.db", "--model", "noise", "--workers", "1"]
+    return CliRunner().invoke(app, command, **options)
+
+
+def test_errors_are_listed_and_the_status_says_so(photos):
+    result = scan("photos")
+    assert result.exit_code == 1
+    error, summary = result.stderr.splitlines()
+    assert error.startswith("Error: photos/broken.jpg is a text file")
+    assert summary == (
+        "4 files in scan.db, 4 looked at now, 1 failed; 1 passed over that are not called like pictures"
+    )
+    assert result.stdout == ""
+    os.remove("photos/broken.jpg")
+    again = scan("photos")
+    assert again.exit_code == 0
+    assert again.stderr.startswith("3 files in scan.db, 0 looked at now; 1 passed over")
+
+
+def test_many_errors_are_cut_off(photos):
+    for number in range(25):
+        (photos / "photos" / f"broken {number}.jpg").write_bytes(bytes([number, 255]))
+    result = scan("photos")
+    assert len(result.stderr.splitlines()) == 22
+    assert "and 6 more, see: doctored results show --errors scan.db" in result.stderr
+
+
+def test_lists_standard_input_and_every_file(photos):
+    (photos / "list.txt").write_text("photos/0.png\n")
+    assert scan("--list", "list.txt").exit_code == 0
+    assert scan("-", input="photos/1.png\n").exit_code == 0
+    assert [row["path"] for row in rows("scan.db")] == ["photos/0.png", "photos/1.png"]
+    assert "5 files" in scan("photos", "--all").stderr
+
+
+def test_wrong_usage(photos):
+    assert "name a SOURCE" in scan().stderr
+    shard = scan("photos", "--shard", "3/2")
+    assert (shard.exit_code, shard.stderr) == (2, "Error: shard 3/2 does not exist; give 1/n to n/n\n")
+    model = CliRunner().invoke(app, ["scan", "photos", "--output", "scan.db", "--model", "nonsense"])
+    assert (model.exit_code, len(model.stderr.splitlines())) == (1, 1)
+    assert "there is no model 'nonsense'" in model.stderr
+
+
+def test_progress_says_rate_time_left_and_errors():
+    assert scan_cli._note(Progress(10, 100, 0, None)) == ""
+    assert scan_cli._note(Progress(10, 100, 2, 3.0)) == "2 failed, 3.0 a second, 30 s left"
+    assert scan_cli._note(Progress(10, 100, 0, 0.1)) == "6.0 a minute, 15 min left"
+
+
+def test_lines_take_the_place_of_the_bar_where_nobody_watches(monkeypatch, capsys):
+    monkeypatch.setattr(scan_cli, "_LINE_EVERY_SECONDS", 0)
+    with scan_cli.ProgressBar("files") as bar:
+        scan_cli._Announcer(bar)(Progress(10, 100, 0, 2.0))
+    assert capsys.readouterr().err == "10 of 100 files, 2.0 a second, 45 s left\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="interrupts are sent another way there")
+def test_ctrl_c_ends_with_a_sentence_and_keeps_what_is_finished(photos):
+    os.mkfifo("photos/pipe.png")  # a pipe is no picture, and must not be waited for
+    for number in range(200):
+        write_picture(f"photos/more/{number}.png", number + 10)
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from doctored.apps import scan_cli\n"
+        "scan_cli._LINE_EVERY_SECONDS = 0\n"
+        "from doctored.apps.cli import main\n"
+        "if __name__ == '__main__': main()"
+    )
+    (photos / "program.py").write_text(program)
+    command = [sys.executable, "program.py", "scan", "photos", "--output", "scan.db", "--model", "noise"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if line.startswith("20 of"):
+                break
+        os.kill(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert (
+        err.splitlines()[-1] == "stopped; what is finished is kept, and the same command goes on from there"
+    )
+    assert 20 <= sum(row["done"] for row in rows("scan.db")) < 205
+    assert "205 files" in scan("photos").stderr
