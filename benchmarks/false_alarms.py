@@ -41,7 +41,6 @@ from doctored.data.photographs import (
     read_split,
     usable_pictures,
 )
-from doctored.predict import Detector
 from doctored.predict.calibration import (
     FEWEST_LIKE,
     Calibration,
@@ -51,6 +50,8 @@ from doctored.predict.calibration import (
     compression_of,
 )
 from doctored.predict.conformal import false_alarm_rate
+from doctored.predict.detector import load_panel
+from doctored.predict.panel import Panel
 from doctored.predict.raw_score import largest_region, surest_roi
 
 MEGAPIXELS = (0.1, 0.5, 2.0, 12.0)
@@ -259,6 +260,23 @@ def forged_versions(
     return versions
 
 
+def reductions_of(panel: Panel) -> tuple[str, Callable[[NDArray[np.uint8]], dict[str, float]]]:
+    """The name of the panel's own way to make one number, and from pixels to the numbers of all ways.
+
+    Where several witnesses look, there is only their own.
+    """
+    if len(panel.witnesses) > 1:
+        return panel.raw_score_rule, lambda pixels: {panel.raw_score_rule: panel.look(pixels, None).raw_score}
+    (witness,) = panel.witnesses
+    (own,) = (name for name, reduction in REDUCTIONS.items() if reduction is witness.score_rule.score)
+
+    def score_of(pixels: NDArray[np.uint8]) -> dict[str, float]:
+        values = witness.scored_map(pixels, None)
+        return {name: reduction(values) for name, reduction in REDUCTIONS.items()}
+
+    return own, score_of
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -276,12 +294,9 @@ def main() -> None:
     arguments = parser.parse_args()
     print("python " + " ".join(sys.argv))
 
-    detector = Detector.from_name(arguments.model)
-    scores = ScoreFile(arguments.scores, f"{detector.sha256} {detector.precision}")
-
-    def score_of(pixels: NDArray[np.uint8]) -> dict[str, float]:
-        values = detector.scored_map(pixels)
-        return {name: reduction(values) for name, reduction in REDUCTIONS.items()}
+    panel = load_panel(arguments.model)
+    scores = ScoreFile(arguments.scores, f"{panel.sha256} {panel.precision}")
+    own, score_of = reductions_of(panel)
 
     listed = authentic_photographs(arguments.authentic, arguments.split, arguments.roles)
     if arguments.limit:
@@ -293,7 +308,7 @@ def main() -> None:
         for folder in (parent / "images", parent / "authentic")
         if folder.is_dir()
     }
-    for reduction in REDUCTIONS:
+    for reduction in REDUCTIONS if own in REDUCTIONS else (own,):
         print(f"\n{reduction}: flagged at {arguments.fpr:.0%}")
         rates = leave_one_group_out(authentic, reduction)
         for kind, by_group in rates.items():
@@ -309,7 +324,7 @@ def main() -> None:
         for folder, versions in forged.items():
             of_folder = [rate_of(whole, version, reduction) for version in versions]
             print(f"  {folder[-46:]:<46} {share(of_folder, arguments.fpr)}")
-        if REDUCTIONS[reduction] is detector.score_rule.score:
+        if reduction == own:
             for group, of_group in sorted(rates["as they are"].items()):
                 print(f"    {group:<44} {share(of_group, arguments.fpr)}")
 

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "inspect", "trace_features"]
 
 if TYPE_CHECKING:
     from doctored.predict import inspect, trace_features
+
+    __version__: str
 
 
 def __getattr__(name: str) -> Any:
@@ -15,4 +16,16 @@ def __getattr__(name: str) -> Any:
         from doctored import predict
 
         return getattr(predict, name)
+    if name == "__version__":
+        return _installed_version()
     raise AttributeError(f"module 'doctored' has no attribute {name!r}")
+
+
+def _installed_version() -> str:
+    """What the installer noted; the version itself comes from the tags of the repository when a package is built."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("doctored")
+    except PackageNotFoundError:
+        return "0+unknown"  # the source alone, which nobody has installed

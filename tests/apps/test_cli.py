@@ -20,7 +20,7 @@ import doctored
 from doctored.apps.cli import app
 from doctored.apps.progress import ProgressBar
 from doctored.core.errors import ConfigError, ModelError
-from doctored.core.inspection import Inspection, PictureFacts, Region, Timing, WitnessFinding
+from doctored.core.inspection import AnsweringModel, Inspection, PictureFacts, Region, Timing, WitnessFinding
 
 SCHEMA = json.loads(resources.files("doctored.core").joinpath("inspection.schema.json").read_text("utf-8"))
 
@@ -28,7 +28,7 @@ SCHEMA = json.loads(resources.files("doctored.core").joinpath("inspection.schema
 class FakeDetector:
     """Answers at once: the map is the red channel, the verdict that of a calibrated model."""
 
-    name = "mantranet"
+    witness_names = ("mantranet",)
     seconds = 0.0
     score = 0.9
 
@@ -48,6 +48,7 @@ class FakeDetector:
         localization_map = picture.pixels[:, :, 0].astype(np.float32) / 255
         return Inspection(
             picture=PictureFacts.of(picture),
+            model=AnsweringModel("mantranet", "0" * 64, 1.25),
             localization_map=localization_map,
             witnesses=(WitnessFinding("mantranet", "0" * 64, 1.25, localization_map),),
             regions=(Region((0, 0, 2, 1), "copy_move", 0.75),),

@@ -63,6 +63,7 @@ def test_a_converted_mantranet_detects_as_the_original_would(keras_file, photo, 
 def test_the_folder_says_where_it_came_from_and_an_export_goes_on_saying_it(keras_file, tmp_path):
     run("weights", "convert", keras_file, "--output", tmp_path / "model")
     assert {path.name for path in (tmp_path / "model").iterdir()} == {
+        "LICENCE.txt",
         "model.json",
         "run.json",
         "weights.safetensors",

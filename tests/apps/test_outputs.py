@@ -17,7 +17,7 @@ from doctored.apps.outputs import (
     write_outputs,
 )
 from doctored.core.errors import ConfigError
-from doctored.core.inspection import Inspection, PictureFacts, Timing, WitnessFinding
+from doctored.core.inspection import AnsweringModel, Inspection, PictureFacts, Timing, WitnessFinding
 from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
 
@@ -29,6 +29,7 @@ def make_picture(height=5, width=7):
 def make_inspection(picture, localization_map):
     return Inspection(
         picture=PictureFacts.of(picture),
+        model=AnsweringModel("mantranet", "0" * 64, 1.25),
         localization_map=localization_map,
         witnesses=(WitnessFinding("mantranet", "0" * 64, 0.5, np.float32(1) - localization_map),),
         regions=(),
@@ -197,7 +198,8 @@ from doctored.apps.outputs import plan_outputs, write_outputs
 from doctored.core.inspection import Inspection, PictureFacts, Timing
 from doctored.core.picture import Picture
 picture = Picture.from_array(np.zeros((10000, 10000, 3), np.uint8))
-inspection = Inspection(PictureFacts.of(picture), np.zeros((10000, 10000), np.float32), (), (), "cannot_judge",
+inspection = Inspection(PictureFacts.of(picture), AnsweringModel("x", "0" * 64, 0.0),
+                        np.zeros((10000, 10000), np.float32), (), (), "cannot_judge",
                         "-", None, None, Timing(0, None), "0")
 write_outputs(plan_outputs(Path({str(tmp_path)!r}), ["photo.png"], [])[0], picture, inspection, {{}})
 # Not ru_maxrss, which starts at what the parent had.

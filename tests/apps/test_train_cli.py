@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -106,6 +107,67 @@ def test_a_split_decides_who_learns(photos, tmp_path):
     run = (tmp_path / "run" / "run.json").read_text()
     assert '"photographs": 2' in run
     assert '"held_out_photographs": 1' in run
+
+
+@pytest.fixture
+def part_free(photos, tmp_path):
+    """The photographs with a manifest that calls three of six free."""
+    folder = tmp_path / "part-free"
+    shutil.copytree(photos, folder)
+    licences = ["CC0", "research", "cc-by-4.0 (some collection)", "", "CC BY-NC 4.0", "Public domain"]
+    rows = [f"{number}.png,source {number},{licence}\n" for number, licence in enumerate(licences)]
+    (folder / "manifest.csv").write_text("".join(["file,source,licence\n", *rows]))
+    return folder
+
+
+def test_free_photographs_alone_and_a_note_that_travels_with_the_weights(part_free, tmp_path):
+    imc = ["train", "imc", part_free, "--network", "mantranet-small", *IMC]
+    free = doctored(*imc, "--output", tmp_path / "free", "--free-only")
+    assert free.exit_code == 0, free.output
+    assert "3 of 6 photographs are free" in free.stderr
+    run = json.loads((tmp_path / "free" / "run.json").read_text())
+    assert (run["photographs"] + run["held_out_photographs"], run["free_only"]) == (3, True)
+    note = (tmp_path / "free" / "LICENCE.txt").read_text()
+    assert "[free]" in note
+    assert "not known to be free" not in note
+    assert "research" not in note
+
+    resumed = doctored(*imc, "--output", tmp_path / "free", "--resume", "--steps", "2")
+    assert resumed.exit_code == 2
+    assert "was started with --free-only" in resumed.stderr
+    tainted = doctored(*imc, "--start", tmp_path, "--output", tmp_path / "second", "--free-only")
+    assert tainted.exit_code == 2
+    assert "may have learned from photographs that are not free" in tainted.stderr
+    start = ["--start", tmp_path / "free", "--output", tmp_path / "second"]
+    second = doctored(*imc[:3], *IMC, *start)  # of any licence
+    assert second.exit_code == 0, second.output
+    note = (tmp_path / "second" / "LICENCE.txt").read_text()
+    assert "not known to be free" in note
+    assert "Training started from free, which came with this note:" in note
+    made = doctored("weights", "compact", tmp_path / "second", "--output", tmp_path / "compact")
+    assert made.exit_code == 0, made.output
+    assert (tmp_path / "compact" / "LICENCE.txt").read_text() == note
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        (None, "has no manifest.csv"),
+        ("file,licence\n0.png,research\n", "calls none of the 6 photographs free; it states none, research"),
+        ("file,source\n0.png,web\n", "calls none of the 6 photographs free; it states none,"),
+    ],
+)
+def test_nothing_free_is_one_sentence(photos, tmp_path, manifest, words):
+    folder = tmp_path / "photos"
+    shutil.copytree(photos, folder)
+    (folder / "manifest.csv").unlink()
+    if manifest:
+        (folder / "manifest.csv").write_text(manifest)
+    result = doctored("train", "imc", folder, "--output", tmp_path / "run", "--free-only", *IMC)
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_smaller_network_keeps_its_shape_from_stage_to_stage(photos, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from doctored.core.errors import ConfigError, ModelError, ShapeError
 from doctored.core.inspection import (
     JSON_KEYS,
+    AnsweringModel,
     Comparison,
     Inspection,
     PictureFacts,
@@ -38,6 +39,7 @@ def make_facts(**changes):
 def make_inspection(**changes):
     fields = {
         "picture": make_facts(),
+        "model": AnsweringModel("mantranet", "0" * 64, np.float32(-1.5)),
         "localization_map": make_map(),
         "witnesses": (WitnessFinding("mantranet", "0" * 64, np.float32(-1.5), make_map()),),
         "regions": (Region((1, 0, 5, 3), "splicing", np.float32(0.5)),),
@@ -68,7 +70,16 @@ def test_json_of_a_full_result_word_for_word():
         "reason": "It scores high.",
         "detection_score": 0.75,
         "false_alarm_rate": 0.015625,
-        "regions": [{"box_xyxy": [1, 0, 5, 3], "technique": "splicing", "score": 0.5}],
+        "regions": [
+            {
+                "box_xyxy": [1, 0, 5, 3],
+                "technique": "splicing",
+                "score": 0.5,
+                "witnesses": [],
+                "family": None,
+                "family_score": None,
+            }
+        ],
         "witnesses": [{"name": "mantranet", "sha256": "0" * 64, "raw_score": -1.5, "scale": 1.0}],
         "picture": {
             "width": 6,
@@ -93,6 +104,7 @@ def test_json_of_a_full_result_word_for_word():
             "operating_point": 0.05,
             "smaller": False,
         },
+        "model": {"name": "mantranet", "sha256": "0" * 64, "raw_score": -1.5},
     }
 
 

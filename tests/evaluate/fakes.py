@@ -21,7 +21,7 @@ class FakeDetector:
         localization_map = self.function(picture)
         return SimpleNamespace(
             localization_map=localization_map,
-            witnesses=(SimpleNamespace(raw_score=float(localization_map.mean()), sha256=self.sha256),),
+            model=SimpleNamespace(raw_score=float(localization_map.mean()), sha256=self.sha256),
             detection_score=None if self.detection_score is None else self.detection_score(picture),
             verdict="cannot_judge",
             regions=self.regions(picture),

@@ -149,10 +149,12 @@ def test_progress_ends_at_the_total(exported_toy: ExportedModel):
 
 def test_what_cannot_be_loaded_is_a_sentence(tmp_path: Path, exported_toy: ExportedModel, run: Path):
     with pytest.raises(
-        ModelError, match="no model 'nothing': it is neither one of mantranet, constrained-rcnn, centre"
+        ModelError, match="no model 'nothing': it is neither one of both, mantranet, constrained-rcnn, centre"
     ):
         Detector.from_name("nothing")
-    with pytest.raises(ModelError, match=r"nor a folder with manifest.json .* or model.json"):
+    with pytest.raises(
+        ModelError, match=r"nor a folder with manifest.json .*, model.json .* or combination.json"
+    ):
         Detector.from_name(tmp_path / "empty")
     with pytest.raises(ConfigError, match="run on the CPU, not on cuda"):
         Detector.from_name(exported_toy.folder, device="cuda")
@@ -253,7 +255,7 @@ def test_a_calibration_of_regions_is_one_of_their_rule(rcnn_run: Path):
     score = found.inspect(picture).witnesses[0].raw_score
     assert found.raw_score(picture.pixels) == score
     rows = [(96, "lossless", score - 1 - number) for number in range(99)]
-    make_calibration(rows, model_sha256=found.sha256, raw_score=found.score_rule.name).save(
+    make_calibration(rows, model_sha256=found.sha256, raw_score=found.raw_score_rule).save(
         rcnn_run / CALIBRATION_FILE
     )
     judged = Detector.from_name(rcnn_run, device="cpu", precision="fp32").inspect(picture)

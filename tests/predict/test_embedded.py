@@ -70,3 +70,14 @@ def test_lower_precisions_give_nearly_the_same_map(precision, crop, exact_map):
 
 def test_the_map_says_something(exact_map):
     assert exact_map.max() - exact_map.min() > 0.1
+
+
+@pytest.mark.parametrize(
+    "model", [path.parent for path in EMBEDDED.glob("*/manifest.json")], ids=lambda path: path.name
+)
+def test_weights_that_come_with_the_package_say_what_they_were_learned_from(model):
+    """A new export takes the place of the folder, and the note must come along."""
+    assert (model / "LICENCE.txt").is_file(), (
+        f"describe the licences of {model.name}'s photographs in LICENCE.txt"
+    )
+    assert "photographs: " in (model / "LICENCE.txt").read_text(encoding="utf-8")

@@ -97,7 +97,7 @@ class CalibrationRun:
         calibration = Calibration(
             model=self.detector.name,
             model_sha256=self.detector.sha256,
-            raw_score=self.detector.score_rule.name,
+            raw_score=self.detector.raw_score_rule,
             precision=self.detector.precision,
             versions=self._versions(),
             photographs=tuple(photographs),
@@ -120,7 +120,7 @@ class CalibrationRun:
         command = {
             "model_sha256": self.detector.sha256,
             "precision": self.detector.precision,
-            "raw_score": self.detector.score_rule.name,
+            "raw_score": self.detector.raw_score_rule,
             "versions": self._versions(),
         }
         earlier = _read_journal(self._journal, command)

@@ -162,7 +162,7 @@ def detect(
     )
     plans = None
     if output is not None:
-        plans = plan_outputs(output, paths, [detector.name])
+        plans = plan_outputs(output, paths, detector.witness_names)
         prepare_folder(output, plans, paths, force=force)
     failed = False
     with ProgressBar("pictures") as bar:

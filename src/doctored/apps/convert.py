@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _LICENCE = "the original weights belong to their authors, who allow academic, non-commercial use only"
 _IMAGENET_LICENCE = "mind the terms of TF-slim's weights and of ImageNet"
-_FILES = ("model.json", "run.json", "weights.safetensors")
+_FILES = ("LICENCE.txt", "model.json", "run.json", "weights.safetensors")
 
 
 def convert_weights(file: Path, output: Path, variant: int | None, *, force: bool) -> str:
@@ -72,6 +72,7 @@ def _write(converted: "ConvertedWeights", output: Path) -> None:
     """Everything into a folder beside it, which then takes its place."""
     import torch
 
+    from doctored.data.licences import LICENCE_FILE
     from doctored.train.checkpoint import write_json, write_tensors
 
     partial = output.with_name(f".{output.name}.partial-{os.getpid()}")
@@ -83,6 +84,10 @@ def _write(converted: "ConvertedWeights", output: Path) -> None:
         files = {path.name: _sha256(path) for path in converted.files}
         origin = {"weights": converted.origin, "sha256": files, "licence": _licence(converted)}
         write_json(partial / "run.json", {"task": "convert", "origin": origin, **version})
+        note = (
+            f"These weights were converted from {converted.origin}.\n\n{_licence(converted).capitalize()}.\n"
+        )
+        (partial / LICENCE_FILE).write_text(note, encoding="utf-8")
         tensors = {name: torch.from_numpy(array) for name, array in converted.arrays.items()}
         write_tensors(partial / "weights.safetensors", tensors)
         if output.is_dir():

@@ -25,13 +25,13 @@ class ModelFacts:
 
     Args:
         name: What --model calls it.
-        kind: "network" or "yardstick".
+        kind: "network", "yardstick" or "combination".
         description: One sentence.
         installed: Whether it can be run here.
         bytes: Size of its files; None for a yardstick, or if it is not installed.
-        precisions: What it can compute in; empty likewise.
+        precisions: What it can compute in; empty likewise, and for a combination, whose models have their own.
         training: What it was trained on, in a sentence; None likewise.
-        sha256: Of its manifest, which holds the hash of every file; None likewise.
+        sha256: Of its manifest, or of its rule, which hold the hashes of the rest; None likewise.
     """
 
     name: str
@@ -53,7 +53,8 @@ class ModelFacts:
         if not self.installed:
             lines.append("  does not come with this installation")
         if self.bytes is not None:
-            lines.append(f"  {self.bytes / 1e6:.1f} MB, {', '.join(self.precisions)}, SHA-256 {self.sha256}")
+            size = ", ".join([f"{self.bytes / 1e6:.1f} MB", *self.precisions])
+            lines.append(f"  {size}, SHA-256 {self.sha256}")
         if self.training:
             lines.append(f"  trained on {self.training}")
         return "\n".join(lines)
@@ -65,6 +66,7 @@ def list_models() -> list[ModelFacts]:
     Raises:
         ModelError: a model that comes with the package is damaged.
     """
+    from doctored.predict.combination import COMBINATION_FILE, read_combination
     from doctored.predict.detector import EMBEDDED
     from doctored.predict.weights import MANIFEST_FILE, read_exported
 
@@ -72,23 +74,39 @@ def list_models() -> list[ModelFacts]:
     for name, entry in CATALOG.items():
         if (EMBEDDED / name / MANIFEST_FILE).is_file():
             facts.append(_facts(name, entry.description, read_exported(EMBEDDED / name)))
+        elif (EMBEDDED / name / COMBINATION_FILE).is_file():
+            rule = read_combination(EMBEDDED / name / COMBINATION_FILE)
+            facts.append(
+                ModelFacts(
+                    name,
+                    entry.kind,
+                    entry.description,
+                    installed=True,
+                    bytes=_folder_bytes(EMBEDDED / name),
+                    training=rule.fitted_on,
+                    sha256=rule.sha256,
+                )
+            )
         else:
             facts.append(ModelFacts(name, entry.kind, entry.description, installed=entry.kind == "yardstick"))
     return facts
 
 
 def _facts(name: str, description: str, exported: "ExportedModel") -> ModelFacts:
-    size = sum(file.stat().st_size for file in exported.folder.iterdir())
     return ModelFacts(
         name=name,
         kind="network",
         description=description,
         installed=True,
-        bytes=size,
+        bytes=_folder_bytes(exported.folder),
         precisions=exported.precisions,
         training=exported.training,
         sha256=exported.sha256,
     )
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
 
 
 def export_run(run: Path, output: Path, photos: Path | None) -> ModelFacts:
@@ -108,10 +126,12 @@ def export_run(run: Path, output: Path, photos: Path | None) -> ModelFacts:
     from doctored.predict.weights import load_run
 
     network = load_run(run)
+    from doctored.data.licences import copy_licence
     from doctored.predict.export import export_network
 
     images = None if photos is None else _quantisation_images(photos)
     exported = export_network(network, output, images, training=_training(run))
+    copy_licence(run, output)
     return _facts(str(output), CATALOG[exported.name].description, exported)
 
 

@@ -1,7 +1,9 @@
 """`doctored train`: the stages of both networks from any folder of photographs, and fine-tuning."""
 
 import dataclasses
+import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_type_hints
 
@@ -62,6 +64,14 @@ Split = Annotated[
         "Without it, a tenth of the photographs is held out by camera, source or name.",
     ),
 ]
+FreeOnly = Annotated[
+    bool,
+    typer.Option(
+        "--free-only",
+        help="Use only photographs that manifest.csv states a free licence for, such as CC0 or CC BY; other weights to "
+        "--start from are refused.",
+    ),
+]
 Steps = Annotated[
     int | None, typer.Option("--steps", help="Optimiser steps in all, instead of the preset's.")
 ]
@@ -104,6 +114,7 @@ def imc(
     start: Start = None,
     network: Network = None,
     split: Split = None,
+    free_only: FreeOnly = False,
     steps: Steps = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -128,10 +139,12 @@ def imc(
     shape = _shape(network, output if resume else start, mantranet.NETWORKS | constrained_rcnn.NETWORKS)
     of_mantranet = isinstance(shape, mantranet.ManTraNetSettings)
     chosen = _settings(ImcSettings if of_mantranet else RcnnImcSettings, preset, steps, seed, settings)
+    _check_free_only(free_only, output if resume else None, start)
     weights = _start_weights(start)
-    learn, held_out, source = _photographs(photos, split, min_side_px=chosen.work_px)
-    task = ImcTask(chosen, learn, held_out, weights, source | {"start": _name(start)}, shape)
-    _run(task, chosen, output, resume, device, devices, nodes)
+    learn, held_out, source = _photographs(photos, split, free_only, min_side_px=chosen.work_px)
+    source |= {"start": _name(start)}
+    task = ImcTask(chosen, learn, held_out, weights, source, shape)
+    _run(task, chosen, output, resume, device, devices, nodes, _licence(source, start))
 
 
 @train_app.command(short_help="Stage two: find forgeries.")
@@ -143,6 +156,7 @@ def mantranet(
     start: Start = None,
     network: Network = None,
     split: Split = None,
+    free_only: FreeOnly = False,
     steps: Steps = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -169,20 +183,15 @@ def mantranet(
     if kind:
         chosen = dataclasses.replace(chosen, kinds=tuple(kind))
     shape = _shape(network, output if resume else start, NETWORKS)
+    _check_free_only(free_only, output if resume else None, start)
     weights = _start_weights(start)
     folder = pool or output.with_name(f"{output.name}.pool")
-    learn, held_out, source = _pools(photos, split, folder, annotations, smallest_side_px(chosen.crop_px))
+    smallest_px = smallest_side_px(chosen.crop_px)
+    learn, held_out, source = _pools(photos, split, free_only, folder, annotations, smallest_px)
+    source |= {"start": _name(start)}
     removals = prepared_removals(learn, folder / "removals", chosen.crop_px)
-    task = MantranetTask(
-        chosen,
-        learn,
-        held_out,
-        weights,
-        source | {"start": _name(start)},
-        shape,
-        removals,
-    )
-    _run(task, chosen, output, resume, device, devices, nodes)
+    task = MantranetTask(chosen, learn, held_out, weights, source, shape, removals)
+    _run(task, chosen, output, resume, device, devices, nodes, _licence(source, start))
 
 
 @train_app.command("constrained-rcnn", short_help="Find manipulated regions and name what was done.")
@@ -205,6 +214,7 @@ def constrained_rcnn(
     start: Start = None,
     network: Network = None,
     split: Split = None,
+    free_only: FreeOnly = False,
     steps: Steps = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -232,28 +242,30 @@ def constrained_rcnn(
     if kind:
         chosen = dataclasses.replace(chosen, kinds=tuple(kind))
     shape = _shape(network, output if resume else start, NETWORKS)
+    _check_free_only(free_only, output if resume else None, start)
     weights = _start_weights(start)
     prepared = is_prepared_set(data)
-    if prepared and (kind or split or pool or annotations):
+    if prepared and (kind or split or pool or annotations or free_only):
         raise ConfigError(
-            f"{data} is a prepared set, whose forgeries are made already; leave --kind, --split, --pool and "
-            "--annotations out"
+            f"{data} is a prepared set, whose forgeries are made already; leave --kind, --split, --pool, --annotations "
+            "and --free-only out"
         )
     if prepared:
         learn, held_out, classes, source = _prepared(data, chosen)
     else:
         folder = pool or output.with_name(f"{output.name}.pool")
-        learn, held_out, classes, source = _generated(data, split, folder, annotations, chosen)
+        learn, held_out, classes, source = _generated(data, split, free_only, folder, annotations, chosen)
+    source |= {"start": _name(start)}
     task = ConstrainedRCNNTask(
         chosen,
         learn,
         held_out,
         weights,
-        source | {"start": _name(start)},
+        source,
         dataclasses.replace(shape, classes=classes, mask_stage=stage == "full"),
         start_classes=_classes_of(start),
     )
-    _run(task, chosen, output, resume, device, devices, nodes)
+    _run(task, chosen, output, resume, device, devices, nodes, _licence(source, start))
 
 
 @train_app.command(short_help="Adapt to your own forgeries.")
@@ -297,7 +309,59 @@ def finetune(
     source = {"pictures": len(learn), "held_out_pictures": len(held_out), "start": _name(start)}
     print(f"{len(learn)} pictures to learn from, {len(held_out)} held out", file=sys.stderr)
     task = FinetuneTask(chosen, learn, held_out, weights, source, shape)
-    _run(task, chosen, output, resume, device, devices, nodes)
+    _run(task, chosen, output, resume, device, devices, nodes, _licence(source, start))
+
+
+@train_app.command(short_help="Weigh two witnesses against each other.")
+def combination(
+    photos: Photos,
+    output: Annotated[
+        Path, typer.Option("--output", help="Folder of the combination, for --model.", show_default=False)
+    ],
+    witness: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--witness",
+            help="Name from 'doctored models', or the folder of a run or an exported model; name each.",
+            show_default="mantranet, constrained-rcnn",
+        ),
+    ] = None,
+    split: Split = None,
+    samples: Annotated[int, typer.Option("--samples", min=20, help="Forgeries to fit on.")] = 600,
+    crop_px: Annotated[int, typer.Option("--crop-px", min=128, help="Side of a forgery.")] = 320,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the forgeries.")] = 0,
+    device: Device = "auto",
+    precision: Annotated[str, typer.Option("--precision", help="auto, int8, bf16 or fp32.")] = "auto",
+    pool: Pool = None,
+    annotations: Annotations = None,
+    free_only: FreeOnly = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the combination in --output.")] = False,
+) -> None:
+    """Fit the rule by which several models give one answer, on forgeries made on the fly.
+
+    \b
+        doctored train combination photos --output models/both
+        doctored train combination photos --witness models/a --witness models/b --output models/ab
+    """
+    from doctored.apps.combine import check_combination, fit_combination, write_combination
+    from doctored.apps.progress import ProgressBar
+    from doctored.data.forgery_stream import ForgeryStream
+    from doctored.predict.detector import load_witness
+    from doctored.synth.histories import smallest_side_px
+
+    models = witness or ["mantranet", "constrained-rcnn"]
+    check_combination(output, models, force=force)
+    witnesses = [load_witness(name, device=device, precision=precision) for name in models]
+    folder = pool or output.with_name(f"{output.name}.pool")
+    learn, _, source = _pools(photos, split, free_only, folder, annotations, smallest_side_px(crop_px))
+    fitted_on = (
+        f"{samples} generated samples of {crop_px} px, {source['photographs']} photographs "
+        f"({', '.join(source['sources'])}), seed {seed}"
+    )
+    stream = ForgeryStream(learn, crop_px, seed)
+    with ProgressBar("samples") as bar:
+        fitted = fit_combination(witnesses, stream, samples, bar.show)
+    print(write_combination(fitted, models, fitted_on, output))
 
 
 def _settings(
@@ -368,27 +432,66 @@ def _layers(
     )
 
 
-def _roles(folder: Path, split: Path | None) -> tuple[list["Photograph"], list["Photograph"], dict[str, Any]]:
+def _check_free_only(free_only: bool, resumed: Path | None, start: Path | None) -> None:
+    """Refuse weights that learned from other photographs than free ones, where only those are wanted."""
+    if resumed is not None and (resumed / "run.json").exists() and _started_free_only(resumed) != free_only:
+        how = "without" if free_only else "with"
+        raise ConfigError(f"{resumed} was started {how} --free-only; resume it likewise")
+    if free_only and start is not None and not _started_free_only(start):
+        raise ConfigError(
+            f"--start {start} may have learned from photographs that are not free; with --free-only, start from a run "
+            "that was trained with it, or from nothing"
+        )
+
+
+def _started_free_only(run: Path) -> bool:
+    try:
+        return bool(json.loads((run / "run.json").read_text(encoding="utf-8")).get("free_only"))
+    except (OSError, ValueError):
+        return False  # a file of weights, or a folder that says nothing
+
+
+def _licence(source: Mapping[str, Any], start: Path | None) -> str:
+    """The note to lay beside the weights."""
+    from doctored.data.licences import LICENCE_FILE, licence_note
+
+    if start is None:
+        return licence_note(source.get("licences"))
+    note = start / LICENCE_FILE
+    return licence_note(
+        source.get("licences"), (start.name, note.read_text(encoding="utf-8") if note.is_file() else None)
+    )
+
+
+def _roles(
+    folder: Path, split: Path | None, free_only: bool
+) -> tuple[list["Photograph"], list["Photograph"], dict[str, Any]]:
     """Photographs to learn from, photographs to check on, and what the run's description says of them."""
+    from doctored.data.licences import count_licences, free_photographs
     from doctored.data.photographs import list_photographs, read_split, split_photographs, with_role
 
     photographs = list_photographs(folder)
+    if free_only:
+        free = free_photographs(folder, photographs)
+        print(f"{len(free)} of {len(photographs)} photographs are free", file=sys.stderr)
+        photographs = free
     if split is None:
         learn, held_out = split_photographs(photographs)
     else:
         roles = read_split(split)
         learn, held_out = with_role(photographs, roles, "train"), with_role(photographs, roles, "test")
     sources = sorted({photograph.source or "not named" for photograph in learn})
-    return learn, held_out, {"sources": sources}
+    description = {"sources": sources, "licences": count_licences(learn), "free_only": free_only}
+    return learn, held_out, description
 
 
 def _photographs(
-    folder: Path, split: Path | None, min_side_px: int
+    folder: Path, split: Path | None, free_only: bool, min_side_px: int
 ) -> tuple[list["NDArray[np.uint8]"], list["NDArray[np.uint8]"], dict[str, Any]]:
     """Pixels to learn from, pixels to check on, and what the run's description says of them."""
     from doctored.data.photographs import read_photographs
 
-    *roles, description = _roles(folder, split)
+    *roles, description = _roles(folder, split, free_only)
     pixels = []
     for chosen in roles:
         arrays, skipped = read_photographs(chosen, min_side_px=min_side_px)
@@ -399,12 +502,17 @@ def _photographs(
 
 
 def _pools(
-    folder: Path, split: Path | None, pool: Path, annotations: Path | None, min_side_px: int
+    folder: Path,
+    split: Path | None,
+    free_only: bool,
+    pool: Path,
+    annotations: Path | None,
+    min_side_px: int,
 ) -> tuple["PhotographPool", "PhotographPool", dict[str, Any]]:
     """Pools to learn from and to check on, prepared unless they are there, and what the run's description says."""
     from doctored.data.photograph_pool import annotated_outlines, prepared_pool
 
-    learn, held_out, description = _roles(folder, split)
+    learn, held_out, description = _roles(folder, split, free_only)
     outlines = None if annotations is None else annotated_outlines(annotations, [*learn, *held_out])
     pools = []
     for name, chosen in (("learn", learn), ("held_out", held_out)):
@@ -433,7 +541,12 @@ def _prepared(
 
 
 def _generated(
-    folder: Path, split: Path | None, pool: Path, annotations: Path | None, settings: "RcnnSettings"
+    folder: Path,
+    split: Path | None,
+    free_only: bool,
+    pool: Path,
+    annotations: Path | None,
+    settings: "RcnnSettings",
 ) -> tuple["SamplesByNumber", "SamplesByNumber", tuple[str, ...], dict[str, Any]]:
     """Forgeries of photographs to learn from and to check on, their classes, and what the run's description says."""
     from doctored.core.forgery import TECHNIQUES
@@ -444,7 +557,7 @@ def _generated(
     from doctored.synth.histories import smallest_side_px
 
     size_px = settings.crop_px
-    learn, held_out, source = _pools(folder, split, pool, annotations, smallest_side_px(size_px))
+    learn, held_out, source = _pools(folder, split, free_only, pool, annotations, smallest_side_px(size_px))
     shares = {kind: DEFAULT_SHARES[kind] for kind in settings.kinds}
     removals = prepared_removals(learn, pool / "removals", size_px) if "removal" in settings.kinds else None
     made = GeneratedSamples(ForgeryStream(learn, size_px, settings.seed, shares, removals=removals))
@@ -510,6 +623,7 @@ def _run(
     device: str,
     devices: int,
     nodes: int,
+    licence: str,
 ) -> None:
     from doctored.train.loop import train
 
@@ -521,6 +635,7 @@ def _run(
         accelerator=device,
         devices=devices,
         nodes=nodes,
+        licence=licence,
         on_progress=_print_progress,
     )
 

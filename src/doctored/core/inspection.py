@@ -32,6 +32,7 @@ JSON_KEYS = (
     "timing",
     "version",
     "calibration",
+    "model",
 )
 """Keys of every JSON result, also of a failed one, in this order."""
 
@@ -117,6 +118,9 @@ class Region:
             apart.
         score: How sure the witness is, in [0, 1]; higher is more likely manipulated.
         mask: (y2 - y1, x2 - x1) bool, True where manipulated; None if the witness gives a box only.
+        witnesses: Names of those who see it, if several looked.
+        family: The manipulation that its pixels look like most, one of `IMC_FAMILIES`; None if nobody was asked.
+        family_score: How sure that is, in [0, 1]; None if nobody was asked.
 
     Raises:
         ShapeError: the box is empty or starts below 0, or the mask does not have its size.
@@ -127,6 +131,9 @@ class Region:
     technique: str | None
     score: float
     mask: NDArray[np.bool_] | None = None
+    witnesses: tuple[str, ...] = ()
+    family: str | None = None
+    family_score: float | None = None
 
     def __post_init__(self) -> None:
         x1, y1, x2, y2 = self.box_xyxy
@@ -146,6 +153,9 @@ class Region:
             "box_xyxy": [int(edge) for edge in self.box_xyxy],
             "technique": self.technique,
             "score": float(self.score),
+            "witnesses": list(self.witnesses),
+            "family": self.family,
+            "family_score": None if self.family_score is None else float(self.family_score),
         }
 
 
@@ -195,6 +205,31 @@ def _check_regions(regions: tuple[Region, ...], size_hw: tuple[int, ...]) -> Non
             raise ShapeError(
                 f"box_xyxy {region.box_xyxy} leaves the picture of {size_hw[1]} x {size_hw[0]} px"
             )
+
+
+@dataclass(frozen=True)
+class AnsweringModel:
+    """Whose answer it is: one model's, or that of several together.
+
+    Args:
+        name: Catalogue name of the model or of the combination.
+        sha256: Of the model's weights, or of the rule that combines them, lower-case hexadecimal.
+        raw_score: Its score of the whole picture, not calibrated; higher is more likely manipulated.
+
+    Raises:
+        ModelError: raw_score is not finite.
+    """
+
+    name: str
+    sha256: str
+    raw_score: float
+
+    def __post_init__(self) -> None:
+        _check_finite(f"raw_score of {self.name}", self.raw_score)
+
+    def to_json(self) -> dict[str, Any]:
+        """The value of the key ``model``."""
+        return {"name": self.name, "sha256": self.sha256, "raw_score": float(self.raw_score)}
 
 
 @dataclass(frozen=True)
@@ -251,6 +286,7 @@ class Inspection:
 
     Args:
         picture: Facts about the picture.
+        model: Whose answer it is.
         localization_map: (H, W) float32 in [0, 1] at the size of the picture, higher is more likely
             manipulated. The combination of the witnesses, or the one witness that ran.
         witnesses: What each network says on its own, in the order in which they ran.
@@ -271,6 +307,7 @@ class Inspection:
     """
 
     picture: PictureFacts
+    model: AnsweringModel
     localization_map: NDArray[np.float32]
     witnesses: tuple[WitnessFinding, ...]
     regions: tuple[Region, ...]
@@ -326,6 +363,7 @@ class Inspection:
             self.timing.to_json(),
             self.version,
             None if self.comparison is None else self.comparison.to_json(),
+            self.model.to_json(),
         )
         return dict(zip(JSON_KEYS, values, strict=True))
 

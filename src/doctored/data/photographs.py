@@ -31,6 +31,7 @@ class Photograph:
         source: The collection it comes from; None where no manifest says.
         camera: The camera model in lower case and single spaces; None where no manifest says.
         make: Who made the camera, spelled likewise; None where no manifest says.
+        licence: In the manifest's words; None where no manifest says.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Photograph:
     source: str | None = None
     camera: str | None = None
     make: str | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def list_photographs(folder: Path) -> list[Photograph]:
     """Find the photographs of a folder and its sub-folders, by suffix, sorted by name.
 
     A `manifest.csv` in the folder may give, for each `file` (relative to the folder), its `source`,
-    camera `model` and its `make`; further columns are ignored, and files that it doesn't list have none of these.
+    camera `model`, its `make` and the `licence`; further columns are ignored, and files that it doesn't list have
+    none of these.
 
     Raises:
         DataError: There is no such folder, no photograph in it, or the manifest has no column `file` or lists
@@ -247,8 +250,8 @@ def some_of(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED_IN_ERRORS]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _read_manifest(path: Path) -> dict[str, tuple[str | None, str | None, str | None]]:
-    """Source, camera model and make by file."""
+def _read_manifest(path: Path) -> dict[str, tuple[str | None, str | None, str | None, str | None]]:
+    """Source, camera model, make and licence by file."""
     if not path.exists():
         return {}
     with path.open(encoding="utf-8", newline="") as lines:
@@ -256,7 +259,12 @@ def _read_manifest(path: Path) -> dict[str, tuple[str | None, str | None, str | 
         if "file" not in (rows.fieldnames or ()):
             raise DataError(f"{path} has no column 'file'; expected file, and optionally source and model")
         return {
-            row["file"]: (row.get("source") or None, _spelled(row.get("model")), _spelled(row.get("make")))
+            row["file"]: (
+                row.get("source") or None,
+                _spelled(row.get("model")),
+                _spelled(row.get("make")),
+                row.get("licence") or None,
+            )
             for row in rows
         }
 

@@ -209,16 +209,16 @@ def _check_map(model: str, path: Path, localization_map: NDArray[np.float32], pi
 
 
 def _facts(item: Item, model: str, shown: Shown, inspection: Inspection, seconds: float) -> Record:
-    picture, witness = shown.picture, inspection.witnesses[0]
+    picture, answering = shown.picture, inspection.model
     height, width = picture.size_hw
-    score = witness.raw_score if inspection.detection_score is None else inspection.detection_score
+    score = answering.raw_score if inspection.detection_score is None else inspection.detection_score
     return {
         "data": item.case.data,
         "name": item.case.path.name,
         "kind": "authentic" if item.case.authentic else "manipulated",
         "view": item.view,
         "model": model,
-        "sha256": witness.sha256,
+        "sha256": answering.sha256,
         "width": width,
         "height": height,
         "forged_share": None if shown.gt_mask is None else float(shown.gt_mask.mean()),
@@ -228,7 +228,7 @@ def _facts(item: Item, model: str, shown: Shown, inspection: Inspection, seconds
         "subsampling": None if picture.jpeg is None else picture.jpeg.subsampling,
         "map_mean": float(inspection.localization_map.mean(dtype=np.float64)),
         "map_max": float(inspection.localization_map.max()),
-        "raw_score": float(witness.raw_score),
+        "raw_score": float(answering.raw_score),
         "detection_score": inspection.detection_score,
         "score": float(score),
         "verdict": inspection.verdict,

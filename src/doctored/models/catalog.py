@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from doctored.core.errors import ConfigError
 from doctored.core.forgery import TECHNIQUES
 from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 from doctored.models.mantranet.settings import ManTraNetSettings
@@ -14,18 +15,20 @@ NetworkSettings = ManTraNetSettings | ConstrainedRCNNSettings
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """One model.
+    """One model, or several together.
 
     Attributes:
-        kind: "network" if it has weights; "yardstick" if it is a plain function that every network should beat.
+        kind: "network" if it has weights; "yardstick" if it is a plain function that every network should beat;
+            "combination" of networks.
         description: One sentence for `doctored models`.
         techniques: The manipulations that it tells apart; empty if it only says manipulated or authentic.
         build: For a network, from its settings as a dict to the PyTorch module; for a yardstick, from an empty
-            dict to the function from pixels (H, W, 3) uint8 to a localization map (H, W) float32.
-        settings: For a network, the class of its settings; None for a yardstick.
+            dict to the function from pixels (H, W, 3) uint8 to a localization map (H, W) float32. A combination is
+            not built, its networks are: that raises ConfigError.
+        settings: For a network, the class of its settings; else None.
     """
 
-    kind: Literal["network", "yardstick"]
+    kind: Literal["network", "yardstick", "combination"]
     description: str
     techniques: tuple[str, ...]
     build: Callable[[Mapping[str, Any]], Any]
@@ -42,6 +45,10 @@ def _constrained_rcnn(settings: Mapping[str, Any]) -> Any:
     from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
 
     return ConstrainedRCNN(ConstrainedRCNNSettings(**settings))
+
+
+def _combination(_: Mapping[str, Any]) -> Any:
+    raise ConfigError(f"{COMBINATION} is no single network; name one of those that it combines")
 
 
 def _centre(_: Mapping[str, Any]) -> Any:
@@ -68,7 +75,16 @@ def _noise(_: Mapping[str, Any]) -> Any:
     return noise
 
 
+COMBINATION = "both"
+"""Name of the combination that comes with the package."""
+
 CATALOG: dict[str, CatalogEntry] = {
+    COMBINATION: CatalogEntry(
+        "combination",
+        "ManTra-Net and Constrained R-CNN, and what follows from both.",
+        TECHNIQUES[1:],
+        _combination,
+    ),
     "mantranet": CatalogEntry(
         "network",
         "ManTra-Net: traces of 385 manipulations, and where they deviate.",

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 import doctored
 from doctored.core.errors import ConfigError, ModelError
-from doctored.core.inspection import Inspection, PictureFacts, Timing
+from doctored.core.inspection import AnsweringModel, Inspection, PictureFacts, Timing
 from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
-from doctored.models.catalog import CATALOG
+from doctored.models.catalog import CATALOG, COMBINATION
 from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 from doctored.models.mantranet.settings import ManTraNetSettings
 from doctored.predict import localize
 from doctored.predict.calibration import CALIBRATION_FILE, Calibration, Compression, read_calibration
+from doctored.predict.combination import COMBINATION_FILE, read_combination
 from doctored.predict.localize import (
     DEFAULT_MAP_MEMORY_MB,
     LocalizationPlan,
@@ -27,6 +28,7 @@ from doctored.predict.localize import (
 )
 from doctored.predict.memory import peak_memory_mb
 from doctored.predict.openvino_engine import OpenVINOEngine, OpenVINORCNNEngine
+from doctored.predict.panel import CombinedWitnesses, OneWitness, Panel
 from doctored.predict.precision import check_device, exported_precision, torch_device, torch_precision
 from doctored.predict.torch_engine import TorchEngine, TorchRCNNEngine
 from doctored.predict.verdict import (
@@ -48,15 +50,16 @@ class Detector:
     """Looks for manipulations in pictures of any size.
 
     Args:
-        witness: The model that looks.
-        calibration: What the model makes of authentic pictures; without it every verdict is "cannot_judge".
+        panel: Who looks: one model, or several with the rule that combines them.
+        calibration: What the panel makes of authentic pictures; without it every verdict is "cannot_judge".
         fpr: The operating point: the accepted rate of false alarms.
 
     Attributes:
-        name: Catalogue name of the model.
-        sha256: Of its weights, lower-case hexadecimal.
-        precision: What it computes in.
-        score_rule: How its raw score comes from `scored_map`.
+        name: Catalogue name of the model, or the combination's.
+        sha256: Of its weights, or of the combining rule, lower-case hexadecimal.
+        precision: What it computes in; of several models, separated by commas.
+        raw_score_rule: Name of the way in which a picture gets its raw score.
+        witness_names: Of the models that look.
         fpr: The operating point.
         calibration_sha256: Of the calibration file; None without one.
 
@@ -72,14 +75,15 @@ class Detector:
     """
 
     def __init__(
-        self, witness: Witness, calibration: Calibration | None = None, fpr: float = DEFAULT_OPERATING_POINT
+        self, panel: Panel, calibration: Calibration | None = None, fpr: float = DEFAULT_OPERATING_POINT
     ) -> None:
         check_operating_point(fpr)
         if calibration is not None:
-            calibration.check_model(witness.name, witness.sha256, witness.score_rule.name)
-        self._witness, self._calibration = witness, calibration
-        self.name, self.sha256, self.precision = witness.name, witness.sha256, witness.precision
-        self.score_rule = witness.score_rule
+            calibration.check_model(panel.name, panel.sha256, panel.raw_score_rule)
+        self._panel, self._calibration = panel, calibration
+        self.name, self.sha256, self.precision = panel.name, panel.sha256, panel.precision
+        self.raw_score_rule = panel.raw_score_rule
+        self.witness_names = tuple(witness.name for witness in panel.witnesses)
         self.fpr = fpr
         self.calibration_sha256 = None if calibration is None else calibration.sha256
 
@@ -117,7 +121,7 @@ class Detector:
             MissingExtraError: A training run is named and PyTorch is not installed.
         """
         name = os.fspath(name_or_folder)
-        witness = load_witness(
+        panel = load_panel(
             name, device=device, precision=precision, tile=tile, memory_mb=memory_mb, threads=threads
         )
         calibration_file = (
@@ -126,7 +130,7 @@ class Detector:
         stored = None
         if calibration is not None or calibration_file.is_file():
             stored = read_calibration(calibration_file)
-        return cls(witness, stored, fpr)
+        return cls(panel, stored, fpr)
 
     def inspect(self, picture: Picture, on_progress: ProgressCallback | None = None) -> Inspection:
         """Look at one picture.
@@ -140,14 +144,15 @@ class Detector:
             "cannot_judge", with the reason.
         """
         start = time.perf_counter()
-        finding = self._witness.look(picture.pixels, on_progress)
+        answer = self._panel.look(picture.pixels, on_progress)
         facts = PictureFacts.of(picture)
-        judgement = judge(finding.raw_score, facts, self._calibration, self.fpr)
+        judgement = judge(answer.raw_score, facts, self._calibration, self.fpr)
         return Inspection(
             picture=facts,
-            localization_map=finding.localization_map,
-            witnesses=(finding,),
-            regions=finding.regions,
+            model=AnsweringModel(self.name, self.sha256, answer.raw_score),
+            localization_map=answer.localization_map,
+            witnesses=answer.findings,
+            regions=answer.regions,
             verdict=judgement.verdict,
             reason=judgement.reason,
             detection_score=judgement.detection_score,
@@ -168,16 +173,12 @@ class Detector:
         return judge_stored(raw_score, size_hw, compression, self._calibration, self.fpr)
 
     def raw_score(self, pixels: NDArray[np.uint8]) -> float:
-        """The model's own score of pixels (H, W, 3) uint8, not calibrated; higher is more likely manipulated."""
-        return self.score_rule.score(self.scored_map(pixels))
-
-    def scored_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What the raw score is a function of, (H, W) float32: a network's logits, a yardstick's map."""
-        return self._witness.scored_map(pixels, None)
+        """The score of pixels (H, W, 3) uint8, not calibrated; higher is more likely manipulated."""
+        return self._panel.look(pixels, None).raw_score
 
     def estimate_seconds(self, picture: Picture) -> float:
         """About how long `inspect` will take, from timing a small tile (once for each detector)."""
-        return self._witness.estimate_seconds(picture.size_hw)
+        return sum(witness.estimate_seconds(picture.size_hw) for witness in self._panel.witnesses)
 
     def trace_features(self, picture: Picture, memory_mb: float = _FEATURES_MEMORY_MB) -> NDArray[np.float32]:
         """What the network's first half says of each pixel.
@@ -192,9 +193,11 @@ class Detector:
         Raises:
             ConfigError: The result would be too large, or the model has no such features.
         """
-        if not isinstance(self._witness, ManTraNetWitness):
+        of_mantranet = [witness for witness in self._panel.witnesses if isinstance(witness, ManTraNetWitness)]
+        if not of_mantranet:
             raise ConfigError(f"the model {self.name} has no trace features; give mantranet")
-        plan = self._witness.plan(picture.size_hw)
+        (witness,) = of_mantranet
+        plan = witness.plan(picture.size_hw)
         height, width = picture.size_hw
         needed_mb = height * width * plan.settings.feature_channels * 4 / 1e6
         if needed_mb > memory_mb:
@@ -202,7 +205,7 @@ class Detector:
                 f"the features of {width} x {height} pixels take {needed_mb:.0f} MB, more than the limit of "
                 f"{memory_mb:g} MB; crop the picture, or raise memory_mb"
             )
-        return localize.trace_features(self._witness.engine, picture.pixels, plan)
+        return localize.trace_features(witness.engine, picture.pixels, plan)
 
 
 def inspect(
@@ -231,7 +234,33 @@ def trace_features(picture: str | os.PathLike[str] | NDArray[np.uint8] | Picture
         ImageReadError: The file cannot be read as a picture.
         ConfigError: The result would take more than 4 GB.
     """
-    return _kept_detector(DEFAULT_MODEL).trace_features(_as_picture(picture))
+    return _kept_detector("mantranet").trace_features(_as_picture(picture))
+
+
+def load_panel(
+    name: str,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    tile: int | None = None,
+    memory_mb: float | None = None,
+    threads: int | None = None,
+) -> Panel:
+    """One model, or a combination with all its models; arguments and errors are those of `Detector.from_name`."""
+    load = functools.partial(
+        load_witness, device=device, precision=precision, tile=tile, memory_mb=memory_mb, threads=threads
+    )
+    folder = _model_folder(name)
+    if not (folder / COMBINATION_FILE).is_file():
+        return OneWitness(load(name))
+    rule = read_combination(folder / COMBINATION_FILE)
+    witnesses = tuple(load(_of_combination(one.model, folder)) for one in rule.witnesses)
+    return CombinedWitnesses(name if name in CATALOG else COMBINATION, witnesses, rule)
+
+
+def _of_combination(model: str, folder: Path) -> str:
+    """A model that a combination in a folder names."""
+    return model if model in CATALOG else str(folder / model)
 
 
 def load_witness(
@@ -278,7 +307,7 @@ def load_witness(
         raise ModelError(f"the model {name} does not come with this installation; name a folder instead")
     raise ModelError(
         f"there is no model {name!r}: it is neither one of {', '.join(CATALOG)} nor a folder with "
-        f"{MANIFEST_FILE} (an exported model) or {RUN_FILE} (a training run)"
+        f"{MANIFEST_FILE} (an exported model), {RUN_FILE} (a training run) or {COMBINATION_FILE} (several models)"
     )
 
 

@@ -61,6 +61,10 @@ class Witness(Protocol):
         """About how long `look` takes on a picture of that size."""
         ...
 
+    def steps(self, size_hw: tuple[int, ...]) -> int:
+        """How many steps it reports while it looks at a picture of that size."""
+        ...
+
 
 class ManTraNetWitness:
     """ManTra-Net on any engine.
@@ -107,6 +111,10 @@ class ManTraNetWitness:
             seconds * sum(tile.seen_px for tile in tiles)
             for seconds, tiles in zip(self._seconds_per_px, (plan.first_pass, plan.second_pass), strict=True)
         )
+
+    def steps(self, size_hw: tuple[int, ...]) -> int:
+        plan = self.plan((size_hw[0], size_hw[1]))
+        return len(plan.first_pass) + len(plan.second_pass)
 
     def _time_one_tile(self) -> tuple[float, float]:
         """Seconds per pixel of the two passes; the first run of each, which compiles, does not count."""
@@ -193,6 +201,9 @@ class ConstrainedRCNNWitness:
             self._seconds_per_px = self._time_probe()
         return self._seconds_per_px * sum(self._network_px(tile) for tile in self._tiles(size_hw))
 
+    def steps(self, size_hw: tuple[int, ...]) -> int:
+        return len(self._tiles((size_hw[0], size_hw[1])))
+
     def _tiles(self, size_hw: tuple[int, int]) -> list[Tile]:
         whole_px = size_hw[0] * size_hw[1]
         resizes = self.engine.settings.short_side_px is not None
@@ -251,3 +262,6 @@ class YardstickWitness:
 
     def estimate_seconds(self, size_hw: tuple[int, int]) -> float:
         return 1e-7 * size_hw[0] * size_hw[1]
+
+    def steps(self, size_hw: tuple[int, ...]) -> int:
+        return 1

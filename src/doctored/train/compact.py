@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from doctored.core.errors import CheckpointError, ConfigError
+from doctored.data.licences import copy_licence
 from doctored.train.checkpoint import write_tensors
 
 # Rounded to bfloat16, filters of prediction errors no longer ignore flat patches, and Z scores lose the small floors.
@@ -34,6 +35,7 @@ def write_compact(run: Path, folder: Path) -> None:
         write_tensors(target, {name: _compact(name, tensor) for name, tensor in tensors.items()})
         for name in ("model.json", "run.json"):
             shutil.copyfile(run / name, folder / name)
+        copy_licence(run, folder)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"cannot copy the weights of {run} to {folder} ({error}); give a run's folder"

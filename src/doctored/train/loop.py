@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import doctored
 from doctored.core.errors import CheckpointError, ConfigError, DoctoredError
+from doctored.data.licences import LICENCE_FILE
 from doctored.train.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint, write_json
 from doctored.train.curriculum import Curriculum
 from doctored.train.run_log import RunLog
@@ -110,6 +111,7 @@ def train(
     accelerator: str = "auto",
     devices: int = 1,
     nodes: int = 1,
+    licence: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> None:
     """Train a task until its last step, or until the process is asked to stop (SIGINT, SIGTERM).
@@ -126,6 +128,7 @@ def train(
         accelerator: As Lightning Fabric names them: "auto", "cpu", "cuda", "mps".
         devices: Processes per node, one device each.
         nodes: Machines; the same program runs on each of them.
+        licence: Note to lay beside the weights of a new run, from `data.licences.licence_note`.
 
     Raises:
         ConfigError: The folder already holds a run and resume is not set, or it holds another one, or one of
@@ -162,7 +165,7 @@ def train(
         if task.curriculum is not None and progress.get("curriculum") is not None:
             task.curriculum.restore(progress["curriculum"])
     if fabric.is_global_zero:
-        _describe_run(task, settings, run)
+        _describe_run(task, settings, run, licence)
 
     step = progress["step"]
     started = time.monotonic() - progress["seconds"]
@@ -313,8 +316,11 @@ def _open_run(task: Task, settings: LoopSettings, run: Path, resume: bool) -> No
     run.mkdir(parents=True, exist_ok=True)
 
 
-def _describe_run(task: Task, settings: LoopSettings, run: Path) -> None:
+def _describe_run(task: Task, settings: LoopSettings, run: Path, licence: str | None) -> None:
     """Write what is trained on what; only once nothing can be refused any more, since it replaces what is there."""
+    # A run that goes on need not be told again what it started from, so the note of its beginning stays.
+    if licence is not None and not (run / LICENCE_FILE).exists():
+        (run / LICENCE_FILE).write_text(licence, encoding="utf-8")
     write_json(
         run / "run.json",
         {

@@ -5,7 +5,14 @@ import numpy as np
 import doctored
 from core.made_files import exif_block, jpeg_bytes, scene
 from doctored.apps.report import FailedSection, Origin, Report, picture_section
-from doctored.core.inspection import Comparison, Inspection, PictureFacts, Timing, WitnessFinding
+from doctored.core.inspection import (
+    AnsweringModel,
+    Comparison,
+    Inspection,
+    PictureFacts,
+    Timing,
+    WitnessFinding,
+)
 from doctored.core.read_image import read_image
 
 MARKUP = "<script>alert('x')</script><img src=http://example.com/a.png onerror=alert(1)>&amp;\"'"
@@ -48,6 +55,7 @@ def inspection_of(
     )
     return Inspection(
         picture=PictureFacts.of(picture),
+        model=AnsweringModel("mantranet", "0" * 64, 1.25),
         localization_map=maps[0],
         witnesses=witnesses,
         regions=tuple(regions),

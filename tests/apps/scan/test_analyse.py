@@ -28,7 +28,7 @@ def test_a_row_holds_what_detect_says(tmp_path):
     }
     assert (found.sha256, found.width, found.height) == (picture.sha256, 90, 70)
     assert (found.format, found.compression) == ("PNG", "lossless")
-    assert found.raw_score == inspection.witnesses[0].raw_score
+    assert found.raw_score == inspection.model.raw_score
     assert (found.verdict, found.error, found.duplicate) == ("cannot_judge", None, False)
     assert found.seconds > 0
 

@@ -87,5 +87,7 @@ def write_rcnn_run(folder: Path, network: ConstrainedRCNN) -> Path:
     folder.mkdir()
     description = {"model": "constrained-rcnn", "settings": asdict(network.settings), "version": "0.1.0"}
     (folder / "model.json").write_text(json.dumps(description))
-    save_file(network.state_dict(), folder / "weights.safetensors")
+    # An engine may have laid out its kernels with the channels last.
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    save_file(state, folder / "weights.safetensors")
     return folder

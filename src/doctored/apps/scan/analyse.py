@@ -221,7 +221,7 @@ class Analyst:
             model=self._detector.name,
             model_sha256=self._detector.sha256,
             precision=self._detector.precision,
-            raw_score=inspection.witnesses[0].raw_score,
+            raw_score=inspection.model.raw_score,
             verdict=inspection.verdict,
             detection_score=inspection.detection_score,
             false_alarm_rate=inspection.false_alarm_rate,

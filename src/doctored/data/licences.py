@@ -1,0 +1,103 @@
+"""Licences of photographs, and the note that weights carry about what they were learned from."""
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from doctored.core.errors import DataError
+from doctored.data.photographs import MANIFEST, Photograph
+
+LICENCE_FILE = "LICENCE.txt"
+# Whoever likes may use, change and pass on what is under one of these, and what is derived from it, for any purpose and
+# under any terms. Share-alike licences are left out: it is not settled whether weights derive from photographs.
+FREE_LICENCES = frozenset(
+    {"0BSD", "CC BY", "CC0", "FREE", "FREE TO USE HOWEVER YOU WISH", "PUBLIC DOMAIN", "PUBLIC DOMAIN MARK"}
+    | {"UNLICENSE"}
+    | {f"CC BY {version}" for version in ("1.0", "2.0", "2.5", "3.0", "4.0")}
+    | {"CC0 1.0", "PUBLIC DOMAIN MARK 1.0"}
+)
+
+
+def is_free(licence: str | None) -> bool:
+    """Whether a manifest's word for a licence is one of `FREE_LICENCES`.
+
+    Case, hyphens and a remark in parentheses at the end do not matter. What is not recognised is not free, and neither
+    is a choice or a mixture of several.
+
+    >>> is_free("CC-BY-4.0"), is_free("CC0 (some collection)"), is_free("CC BY-NC 4.0"), is_free(None)
+    (True, True, False, False)
+    """
+    words = (licence or "").split(" (")[0].upper().replace("-", " ").split()
+    return " ".join(words) in FREE_LICENCES
+
+
+def free_photographs(folder: Path, photographs: Sequence[Photograph]) -> list[Photograph]:
+    """Those under a free licence.
+
+    Args:
+        folder: Where they were listed, for the message.
+        photographs: In any order, which is kept.
+
+    Raises:
+        DataError: The folder has no manifest, or it calls none of them free.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise DataError(
+            f"{folder} has no {MANIFEST}, so that no licence is known; list file and licence there, or leave "
+            "--free-only out"
+        )
+    free = [photograph for photograph in photographs if is_free(photograph.licence)]
+    if not free:
+        stated = ", ".join(sorted({photograph.licence or "none" for photograph in photographs}))
+        raise DataError(
+            f"{folder / MANIFEST} calls none of the {len(photographs)} photographs free; it states {stated}, and free "
+            "are CC0, public domain, CC BY and the like"
+        )
+    return free
+
+
+def copy_licence(weights: Path, folder: Path) -> None:
+    """Take the note beside weights along, if they have one."""
+    if (weights / LICENCE_FILE).is_file():
+        shutil.copyfile(weights / LICENCE_FILE, folder / LICENCE_FILE)
+
+
+def count_licences(photographs: Sequence[Photograph]) -> dict[str, int]:
+    """How many photographs there are under each licence as stated, the most frequent first."""
+    counts = Counter(photograph.licence or "not stated" for photograph in photographs)
+    return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
+
+
+def licence_note(licences: dict[str, int] | None, start: tuple[str, str | None] | None = None) -> str:
+    """What lies beside weights: the licences of what they were learned from.
+
+    Args:
+        licences: From `count_licences`; None where no licence is recorded, as of published sets.
+        start: Name and note of the weights that training started from, the note None if they have none; None for a
+            random start.
+    """
+    lines = ["Licences of what these weights were learned from", ""]
+    if licences is None:
+        lines.append("Not recorded: ask for the terms of the set that they were learned from.")
+    else:
+        width = len(str(max(licences.values())))
+        for licence, count in licences.items():
+            free = "free" if is_free(licence) else "not known to be free"
+            lines.append(f"{count:{width}} photographs: {licence} [{free}]")
+        if all(is_free(licence) for licence in licences):
+            lines += ["", "All of these photographs may be used, changed and passed on for any purpose."]
+    if start is not None:
+        name, note = start
+        lines += [
+            "",
+            f"Training started from {name}, which came with {'this note:' if note else 'no such note.'}",
+        ]
+        if note:
+            lines += ["", *(f"    {line}".rstrip() for line in note.splitlines())]
+    lines += [
+        "",
+        "Whoever trained the weights decides on their own licence, within what these terms allow.",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from doctored.core.errors import DataError
+from doctored.data.licences import count_licences, free_photographs, is_free, licence_note
+from doctored.data.photographs import Photograph
+
+FREE = ["CC0", "cc0-1.0", "CC0 1.0", "CC BY 4.0", "CC-BY-3.0", "cc by", "Public Domain", "free"]
+FREE += ["free to use however you wish (a repository)", "Unlicense"]
+NOT_FREE = [None, "", "research", "none stated", "CC BY-SA 4.0", "CC BY-NC 4.0", "CC BY-ND 2.0", "GPL-2+"]
+# What cannot be told, a choice, a mixture, and a word that only begins like a free one.
+NOT_FREE += [
+    "CC0/CC BY",
+    "per image CC0",
+    "mixed permissive / not stated",
+    "CC BY(-SA)",
+    "freeware",
+    "free for research",
+]
+
+
+@pytest.mark.parametrize("licence", FREE)
+def test_free(licence):
+    assert is_free(licence)
+
+
+@pytest.mark.parametrize("licence", NOT_FREE)
+def test_everything_else_is_not(licence):
+    assert not is_free(licence)
+
+
+def photographs(*licences):
+    return [
+        Photograph(Path(f"{number}.jpg"), f"{number}.jpg", licence=licence)
+        for number, licence in enumerate(licences)
+    ]
+
+
+def test_free_photographs_keep_their_order(tmp_path):
+    (tmp_path / "manifest.csv").touch()
+    chosen = free_photographs(tmp_path, photographs("CC0", "research", None, "CC BY 4.0"))
+    assert [photograph.file for photograph in chosen] == ["0.jpg", "3.jpg"]
+
+
+def test_without_a_manifest_nothing_is_known_to_be_free(tmp_path):
+    with pytest.raises(DataError, match=r"no manifest\.csv"):
+        free_photographs(tmp_path, photographs("CC0"))
+
+
+def test_licences_are_counted_as_stated():
+    assert count_licences(photographs("CC0", None, "b", "CC0", "a")) == {
+        "CC0": 2,
+        "a": 1,
+        "b": 1,
+        "not stated": 1,
+    }
+
+
+def test_the_note_says_what_is_free_and_where_the_weights_started():
+    note = licence_note({"research": 12, "CC0": 3}, ("runs", licence_note({"CC0": 3})))
+    assert "12 photographs: research [not known to be free]\n 3 photographs: CC0 [free]\n" in note
+    assert "Training started from runs, which came with this note:\n\n    Licences of" in note
+    assert note.count("may be used, changed and passed on for any purpose") == 1, "only of the start"
+    assert "no such note" in licence_note({"CC0": 3}, ("file", None))
+    assert "Not recorded" in licence_note(None)

@@ -1,0 +1,118 @@
+"""Two witnesses in one answer; the yardsticks are witnesses enough."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from doctored.core.errors import ModelError
+from doctored.core.inspection import Region, WitnessFinding
+from doctored.core.picture import Picture
+from doctored.predict.combination import COMBINATION_FILE, Combination, WitnessWeights
+from doctored.predict.detector import Detector, load_panel, load_witness
+from doctored.predict.panel import CombinedWitnesses, OneWitness
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+
+
+class Saying:
+    """A witness who always says the same."""
+
+    precision = "fp32"
+
+    def __init__(self, name, localization_map, regions=(), steps=1):
+        self.name, self.sha256, self.count = name, name[0] * 64, steps
+        self.finding = WitnessFinding(name, self.sha256, 2.0, localization_map, tuple(regions))
+
+    def look(self, pixels, on_progress):
+        for step in range(self.count):
+            on_progress(step + 1, self.count)
+        return self.finding
+
+    def steps(self, size_hw):
+        return self.count
+
+
+def level(value, size_hw=(20, 30)):
+    return np.full(size_hw, value, np.float32)
+
+
+def rule(*witnesses):
+    return Combination(
+        tuple(WitnessWeights(w.name, w.sha256, 1.0, 0.5) for w in witnesses), 0.0, "nothing", {}
+    )
+
+
+def both(first, second):
+    return CombinedWitnesses("both", (first, second), rule(first, second))
+
+
+def test_an_answer_holds_what_each_says_and_what_follows():
+    first, second = Saying("mantranet", level(0.5)), Saying("constrained-rcnn", level(0.9))
+    answer = both(first, second).look(PIXELS, None)
+    assert answer.findings == (first.finding, second.finding)
+    np.testing.assert_allclose(answer.localization_map, level(0.9), rtol=1e-5)
+    assert answer.raw_score == 2.0
+
+
+def test_a_region_names_all_who_see_it():
+    seen = level(0.1)
+    seen[0:10, 0:10] = 0.8
+    regions = [
+        Region((0, 0, 10, 10), "splicing", 0.6),
+        Region((5, 0, 15, 10), "splicing", 0.7),
+        Region((6, 0, 16, 10), "removal", 0.9),
+        # Of its box the other witness sees four tenths, but of its mask all.
+        Region((6, 0, 16, 10), "removal", 0.5, np.arange(10) < np.full((10, 1), 4)),
+    ]
+    answer = both(Saying("mantranet", seen), Saying("constrained-rcnn", level(0.1), regions)).look(
+        PIXELS, None
+    )
+    assert [(one.score, one.witnesses) for one in answer.regions] == [
+        (0.9, ("constrained-rcnn",)),
+        (0.7, ("mantranet", "constrained-rcnn")),
+        (0.6, ("mantranet", "constrained-rcnn")),
+        (0.5, ("mantranet", "constrained-rcnn")),
+    ]
+
+
+def test_progress_counts_the_steps_of_all():
+    heard = []
+    both(Saying("a", level(0.5), steps=3), Saying("b", level(0.5), steps=2)).look(
+        PIXELS, lambda done, total: heard.append((done, total))
+    )
+    assert heard == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+
+
+def test_a_rule_for_other_models_or_twins_is_refused():
+    first, second = Saying("a", level(0.5)), Saying("b", level(0.5))
+    weights = rule(first, second)
+    other = replace(weights.witnesses[1], sha256="f" * 64)
+    with pytest.raises(ModelError, match=r"fitted for b with SHA-256 ffff.*train combination"):
+        CombinedWitnesses("both", (first, second), replace(weights, witnesses=(weights.witnesses[0], other)))
+    with pytest.raises(ModelError, match="different names; got a, a"):
+        both(first, first)
+
+
+def test_a_folder_with_a_combination_inspects(tmp_path):
+    noise, sharpness = load_witness("noise"), load_witness("sharpness")
+    (tmp_path / COMBINATION_FILE).write_bytes(rule(noise, sharpness).to_bytes())
+    detector = Detector.from_name(tmp_path)
+    inspection = detector.inspect(Picture.from_array(PIXELS))
+    assert detector.witness_names == ("noise", "sharpness")
+    assert inspection.model.name == "both"
+    assert inspection.model.sha256 == detector.sha256
+    assert [finding.name for finding in inspection.witnesses] == ["noise", "sharpness"]
+    scores = [load_panel(name).look(PIXELS, None).raw_score for name in ("noise", "sharpness")]
+    assert inspection.model.raw_score == pytest.approx(0.5 * sum(scores))
+    assert detector.raw_score(PIXELS) == inspection.model.raw_score
+    for finding in inspection.witnesses:
+        alone = Detector.from_name(finding.name).inspect(Picture.from_array(PIXELS))
+        np.testing.assert_array_equal(finding.localization_map, alone.localization_map)
+
+
+def test_one_witness_is_a_panel_of_one():
+    witness = load_witness("noise")
+    answer, finding = OneWitness(witness).look(PIXELS, None), witness.look(PIXELS, None)
+    assert answer.raw_score == finding.raw_score
+    np.testing.assert_array_equal(answer.localization_map, finding.localization_map)
