@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from doctored.apps.cli import app
 from doctored.apps.detect import summary
+from doctored.apps.markings import FAMILIES_IN_WORDS
 
 SCHEMA = json.loads(resources.files("doctored.core").joinpath("inspection.schema.json").read_text("utf-8"))
 
@@ -174,3 +175,23 @@ def test_another_scale_is_told():
     result = {"path": "a", "verdict": "cannot_judge", "reason": "r", "detection_score": None, "regions": []}
     text = summary(result | {"witnesses": [witness], "outputs": {}})
     assert "constrained-rcnn: raw score 1.500, on the picture resized to 30% of its sides" in text
+
+
+def test_family_and_witnesses_of_a_region_are_told():
+    region = {
+        "box_xyxy": [3, 4, 43, 54],
+        "technique": "splicing",
+        "score": 0.83,
+        "witnesses": ["mantranet", "constrained-rcnn"],
+        "family": "blur",
+        "family_score": 0.62,
+    }
+    result = {"path": "a", "verdict": "cannot_judge", "reason": "r", "detection_score": None, "witnesses": []}
+    text = summary(result | {"regions": [region], "outputs": {}})
+    assert text.splitlines()[2:] == [
+        "  splicing, 40 x 50 px at 3, 4: score 0.83, blur-like (0.62), seen by mantranet and constrained-rcnn"
+    ]
+
+
+def test_every_family_has_words():
+    assert tuple(sorted(FAMILIES_IN_WORDS)) == tuple(sorted(IMC_FAMILIES))

@@ -20,8 +20,8 @@ class Saying:
 
     precision = "fp32"
 
-    def __init__(self, name, localization_map, regions=(), steps=1):
-        self.name, self.sha256, self.count = name, name[0] * 64, steps
+    def __init__(self, name, localization_map, regions=(), steps=1, family=None):
+        self.name, self.sha256, self.count, self.family = name, name[0] * 64, steps, family
         self.finding = WitnessFinding(name, self.sha256, 2.0, localization_map, tuple(regions))
 
     def look(self, pixels, on_progress):
@@ -31,6 +31,9 @@ class Saying:
 
     def steps(self, size_hw):
         return self.count
+
+    def family_of(self, pixels, region):
+        return self.family
 
 
 def level(value, size_hw=(20, 30)):
@@ -74,6 +77,15 @@ def test_a_region_names_all_who_see_it():
         (0.6, ("mantranet", "constrained-rcnn")),
         (0.5, ("mantranet", "constrained-rcnn")),
     ]
+
+
+def test_sure_regions_get_the_family_that_somebody_can_name():
+    regions = [Region((0, 0, 10, 10), "splicing", 0.7), Region((5, 5, 15, 15), "splicing", 0.3)]
+    first = Saying("mantranet", level(0.1), family=("blur", 0.75))
+    answer = both(first, Saying("constrained-rcnn", level(0.1), regions)).look(PIXELS, None)
+    assert [(one.family, one.family_score) for one in answer.regions] == [("blur", 0.75), (None, None)]
+    silent = both(Saying("mantranet", level(0.1)), Saying("constrained-rcnn", level(0.1), regions))
+    assert [one.family for one in silent.look(PIXELS, None).regions] == [None, None]
 
 
 def test_progress_counts_the_steps_of_all():

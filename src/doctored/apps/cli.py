@@ -226,16 +226,22 @@ def export(
             "--photos", metavar="DIR", help="Photographs to quantise on; without them there is no int8."
         ),
     ] = None,
+    imc: Annotated[
+        Path | None,
+        typer.Option(
+            "--imc", metavar="RUN", help="Its stage one, which then names the manipulations of regions."
+        ),
+    ] = None,
 ) -> None:
     """Write the network of a run as a model that runs without PyTorch.
 
     \b
         doctored weights export runs/mantranet --output models/mine
-        doctored weights export runs/mantranet --output models/mine --photos photos
+        doctored weights export runs/mantranet --output models/mine --photos photos --imc runs/imc
     """
     from doctored.apps.models import export_run
 
-    typer.echo(export_run(run, output, photos).summary())
+    typer.echo(export_run(run, output, photos, imc).summary())
 
 
 @weights_app.command()

@@ -148,7 +148,7 @@ def summary(result: dict[str, Any]) -> str:
     Args:
         result: The JSON form of one that did not fail.
     """
-    from doctored.apps.markings import SHOWN_SCORE, technique_in_words
+    from doctored.apps.markings import FAMILIES_IN_WORDS, SHOWN_SCORE, technique_in_words
 
     lines = [f"{result['path']}: {_VERDICTS[result['verdict']]}", f"  {result['reason']}"]
     if result["detection_score"] is not None:
@@ -165,7 +165,12 @@ def summary(result: dict[str, Any]) -> str:
             continue
         x1, y1, x2, y2 = region["box_xyxy"]
         technique = technique_in_words(region["technique"])
-        lines.append(f"  {technique}, {x2 - x1} x {y2 - y1} px at {x1}, {y1}: score {region['score']:.2f}")
+        line = f"  {technique}, {x2 - x1} x {y2 - y1} px at {x1}, {y1}: score {region['score']:.2f}"
+        if region["family"] is not None:
+            line += f", {FAMILIES_IN_WORDS[region['family']]} ({region['family_score']:.2f})"
+        if region["witnesses"]:
+            line += f", seen by {' and '.join(region['witnesses'])}"
+        lines.append(line)
     if "overlay" in result["outputs"]:
         lines.append(f"  see {result['outputs']['overlay']}")
     return "\n".join(lines)

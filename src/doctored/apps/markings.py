@@ -70,6 +70,18 @@ def technique_in_words(technique: str | None) -> str:
     return (technique or "manipulated").replace("_", "-")
 
 
+FAMILIES_IN_WORDS = {
+    "blur": "blur-like",
+    "resample": "resampled",
+    "compression": "recompressed",
+    "morphology": "morphology-like",
+    "noise": "noise-like",
+    "quantisation": "quantised",
+    "contrast": "contrast changed",
+}
+"""What the pixels of a region look like, by family of manipulations."""
+
+
 def _frame(box_xyxy: tuple[int, int, int, int], thickness: int) -> list[Marking]:
     left, top, right, bottom = box_xyxy
     width, height = min(thickness, right - left), min(thickness, bottom - top)

@@ -109,13 +109,15 @@ def _folder_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
-def export_run(run: Path, output: Path, photos: Path | None) -> ModelFacts:
+def export_run(run: Path, output: Path, photos: Path | None, imc: Path | None) -> ModelFacts:
     """Write the network of a training run as a model that runs without PyTorch.
 
     Args:
         run: Folder of the run.
         output: Folder of the model.
         photos: Folder of photographs to quantise on; None leaves int8 out.
+        imc: Run of the stage one that this run was started from, whose head names the manipulations of regions;
+            None leaves that out.
 
     Raises:
         MissingExtraError: PyTorch is not installed.
@@ -123,14 +125,15 @@ def export_run(run: Path, output: Path, photos: Path | None) -> ModelFacts:
         ConfigError: output holds a model already, or the network is one that cannot be exported.
         DataError: photos holds no photograph.
     """
-    from doctored.predict.weights import load_run
+    from doctored.predict.weights import load_imc_head, load_run
 
     network = load_run(run)
     from doctored.data.licences import copy_licence
     from doctored.predict.export import export_network
 
     images = None if photos is None else _quantisation_images(photos)
-    exported = export_network(network, output, images, training=_training(run))
+    imc_head = None if imc is None else load_imc_head(imc)
+    exported = export_network(network, output, images, training=_training(run), imc_head=imc_head)
     copy_licence(run, output)
     return _facts(str(output), CATALOG[exported.name].description, exported)
 

@@ -20,6 +20,7 @@ from doctored.models.mantranet.settings import ManTraNetSettings
 from doctored.predict import localize
 from doctored.predict.calibration import CALIBRATION_FILE, Calibration, Compression, read_calibration
 from doctored.predict.combination import COMBINATION_FILE, read_combination
+from doctored.predict.families import IMC_HEAD_FILE, read_imc_head
 from doctored.predict.localize import (
     DEFAULT_MAP_MEMORY_MB,
     LocalizationPlan,
@@ -293,7 +294,8 @@ def load_witness(
             return ConstrainedRCNNWitness(exported.name, exported.sha256, rcnn_engine, tile)
         engine = OpenVINOEngine(exported, settings, chosen, threads)
         plan = _localization_plan(settings, tile, memory_mb)
-        return ManTraNetWitness(exported.name, exported.sha256, engine, exported.temperature, plan)
+        imc_head = read_imc_head(folder / IMC_HEAD_FILE) if exported.names_families else None
+        return ManTraNetWitness(exported.name, exported.sha256, engine, exported.temperature, plan, imc_head)
     if (folder / RUN_FILE).is_file():
         device = torch_device(device)
         network, sha256, chosen = load_run(folder), run_sha256(folder), torch_precision(precision, device)

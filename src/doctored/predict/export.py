@@ -18,6 +18,7 @@ import doctored
 from doctored.core.errors import ConfigError, MissingExtraError
 from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 from doctored.predict.bfloat16 import deep_convolutions, large_convolutions
+from doctored.predict.families import IMC_HEAD_FILE, ImcHead
 from doctored.predict.openvino_engine import FIRST_LAYER_PAD_PX, RAW_FEATURES, with_mirrored_frame
 from doctored.predict.openvino_runtime import load_openvino
 from doctored.predict.weights import MANIFEST_FILE, MANIFEST_FORMAT, ExportedModel, read_exported
@@ -62,15 +63,18 @@ def export_network(
     calibration_images: Sequence[NDArray[np.uint8]] | None = None,
     *,
     training: str = "",
+    imc_head: ImcHead | None = None,
 ) -> ExportedModel:
     """Write either network; arguments and errors are those of `export_mantranet`.
 
     Raises:
-        ConfigError: The network is a Constrained R-CNN that resizes pictures or has `compat`.
+        ConfigError: The network is a Constrained R-CNN that resizes pictures or has `compat`, or comes with a head.
     """
     if isinstance(network.settings, ConstrainedRCNNSettings):
+        if imc_head is not None:
+            raise ConfigError("only a ManTra-Net takes a head that names manipulations; leave --imc out")
         return export_constrained_rcnn(network, folder, calibration_images, training=training)
-    return export_mantranet(network, folder, calibration_images, training=training)
+    return export_mantranet(network, folder, calibration_images, training=training, imc_head=imc_head)
 
 
 def export_mantranet(
@@ -81,6 +85,7 @@ def export_mantranet(
     training: str = "",
     temperature: float = 1.0,
     half_weights: bool = True,
+    imc_head: ImcHead | None = None,
 ) -> ExportedModel:
     """Write a network as OpenVINO models in float32 and, given pictures to quantise on, in int8.
 
@@ -94,12 +99,20 @@ def export_mantranet(
         training: What it was trained on, in a sentence, for the manifest.
         temperature: What logits are divided by before the sigmoid.
         half_weights: Whether the kernels of the large convolutions are stored in float16, which halves the files.
+        imc_head: Names manipulations by the features of this network's extractor; None if there is none.
 
     Raises:
-        ConfigError: The folder holds an export already, or calibration_images is empty.
+        ConfigError: The folder holds an export already, calibration_images is empty, or the head is for features of
+            other size.
         MissingExtraError: NNCF is not installed and int8 is wanted.
     """
     _check_export(folder, calibration_images)
+    channels = network.settings.feature_channels
+    if imc_head is not None and imc_head.weight.shape[1] != channels:
+        raise ConfigError(
+            f"the head names manipulations by {imc_head.weight.shape[1]} features, the network has {channels}; give "
+            "the stage one that this network was started from"
+        )
     features, anomalies = _converted_mantranet(network)
     convolutions = large_convolutions(features)
     parts = [
@@ -112,7 +125,8 @@ def export_mantranet(
         "temperature": temperature,
         "training": training,
     }
-    return _write_export(folder, parts, manifest, calibration_images, half_weights)
+    extra = {} if imc_head is None else {IMC_HEAD_FILE: imc_head.to_bytes()}
+    return _write_export(folder, parts, manifest, calibration_images, half_weights, extra)
 
 
 def export_constrained_rcnn(
@@ -140,7 +154,7 @@ def export_constrained_rcnn(
         "temperature": 1.0,
         "training": training,
     }
-    return _write_export(folder, parts, manifest, calibration_images, half_weights)
+    return _write_export(folder, parts, manifest, calibration_images, half_weights, {})
 
 
 def _check_export(folder: Path, calibration_images: Sequence[NDArray[np.uint8]] | None) -> None:
@@ -156,8 +170,9 @@ def _write_export(
     manifest: Mapping[str, Any],
     calibration_images: Sequence[NDArray[np.uint8]] | None,
     half_weights: bool,
+    extra: Mapping[str, bytes],
 ) -> ExportedModel:
-    """Write all files of an export; the manifest comes without what follows from them."""
+    """Write all files of an export, and extra ones by name; the manifest comes without what follows from them."""
     folder.mkdir(parents=True, exist_ok=True)
     precisions = ["bf16", "fp32"]
     written: list[Path] = []
@@ -172,6 +187,9 @@ def _write_export(
         if half_weights:
             _halve_weights(part.model, part.lowered)
         written += _save(folder / f"{part.name}.fp32.xml", part.model)
+    for name, content in extra.items():
+        (folder / name).write_bytes(content)
+        written.append(folder / name)
     complete = {
         "format": MANIFEST_FORMAT,
         "version": doctored.__version__,

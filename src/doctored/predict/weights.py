@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from doctored.core.errors import ConfigError, MissingExtraError, ModelError
 from doctored.models.catalog import CATALOG, NetworkSettings
+from doctored.predict.families import IMC_HEAD_FILE, ImcHead
 
 if TYPE_CHECKING:
     from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
@@ -39,6 +40,7 @@ class ExportedModel:
         figures: Scores and differences that were measured on export or later.
         training: What it was trained on, in a sentence.
         version: Of doctored, at the time of export.
+        names_families: Whether it comes with a head that names the manipulation of a region.
         sha256: Of the manifest, which itself holds the hash of every other file.
     """
 
@@ -51,6 +53,7 @@ class ExportedModel:
     figures: dict[str, float]
     training: str
     version: str
+    names_families: bool
     sha256: str
 
 
@@ -91,6 +94,7 @@ def read_exported(folder: Path) -> ExportedModel:
             figures=dict(manifest["figures"]),
             training=manifest["training"],
             version=manifest["version"],
+            names_families=IMC_HEAD_FILE in manifest["files"],
             sha256=hashlib.sha256(content).hexdigest(),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -140,6 +144,38 @@ def load_run(folder: Path) -> ManTraNet | ConstrainedRCNN:
         )
     network.load_state_dict(tensors)
     return network.eval()
+
+
+def load_imc_head(run: Path) -> ImcHead:
+    """The head of a run of stage one, with the moving average of its weights.
+
+    Args:
+        run: Its folder, or its file of weights alone.
+
+    Raises:
+        MissingExtraError: PyTorch is not installed.
+        ModelError: A file is missing or damaged, or there is no such head in it.
+    """
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise MissingExtraError(f"the training run {run}", "train") from error
+    from doctored.models.imc_head import UNIT_FEATURE_SCALE
+
+    path = run / RUN_WEIGHTS_FILE if run.is_dir() else run
+    try:
+        state = load_file(path)
+        if not any(name.startswith("imtfe.") for name in state):
+            raise KeyError("imtfe")
+        weight, bias = (state[f"imc_head.linear.{name}"].float().numpy() for name in ("weight", "bias"))
+    except (OSError, SafetensorError, KeyError) as error:
+        raise ModelError(
+            f"{path} holds no head that names manipulations by the features of ManTra-Net's extractor ({error}); give "
+            "a run of 'doctored train imc'"
+        ) from error
+    # Features have norm 1, and the network's head multiplies them by this.
+    return ImcHead(UNIT_FEATURE_SCALE * weight, bias)
 
 
 def run_settings(folder: Path) -> NetworkSettings:

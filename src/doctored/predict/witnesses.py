@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doctored.core.errors import ConfigError
-from doctored.core.inspection import WitnessFinding
+from doctored.core.inspection import Region, WitnessFinding
 from doctored.models.constrained_rcnn.scaling import scaling_for
 from doctored.predict.engine import ConstrainedRCNNEngine, ManTraNetEngine
+from doctored.predict.families import WINDOW_PX, ImcHead, mean_feature_of, window_of
 from doctored.predict.localize import LocalizationPlan, ProgressCallback, localization_logits
 from doctored.predict.raw_score import LARGEST_REGION, SUREST_ROI, ScoreRule
 from doctored.predict.regions import Piece, TileRegions, as_regions, map_of, merge, paint_rois, pieces_of
-from doctored.predict.tiling import Tile, blocks
+from doctored.predict.tiling import Tile, blocks, tile_regions
 
 _PROBE_PX = 96
 _RCNN_PROBE_PX = 512
@@ -65,6 +66,13 @@ class Witness(Protocol):
         """How many steps it reports while it looks at a picture of that size."""
         ...
 
+    def family_of(self, pixels: NDArray[np.uint8], region: Region) -> tuple[str, float] | None:
+        """The manipulation that a region of a picture looks like, of `IMC_FAMILIES`, and how sure that is.
+
+        None if the witness does not tell manipulations apart.
+        """
+        ...
+
 
 class ManTraNetWitness:
     """ManTra-Net on any engine.
@@ -75,6 +83,7 @@ class ManTraNetWitness:
         engine: Runs the network.
         temperature: What logits are divided by before the sigmoid. The raw score is that of the logits before.
         plan: From a picture's size to how it is cut up.
+        imc_head: Names the manipulation of a region; None if there is none.
     """
 
     score_rule = LARGEST_REGION
@@ -86,8 +95,9 @@ class ManTraNetWitness:
         engine: ManTraNetEngine,
         temperature: float,
         plan: Callable[[tuple[int, int]], LocalizationPlan],
+        imc_head: ImcHead | None = None,
     ) -> None:
-        self.name, self.sha256 = name, sha256
+        self.name, self.sha256, self.imc_head = name, sha256, imc_head
         self.engine, self.temperature, self.plan = engine, temperature, plan
         self.precision: str = engine.precision
         self._seconds_per_px: tuple[float, float] | None = None
@@ -115,6 +125,15 @@ class ManTraNetWitness:
     def steps(self, size_hw: tuple[int, ...]) -> int:
         plan = self.plan((size_hw[0], size_hw[1]))
         return len(plan.first_pass) + len(plan.second_pass)
+
+    def family_of(self, pixels: NDArray[np.uint8], region: Region) -> tuple[str, float] | None:
+        if self.imc_head is None:
+            return None
+        size_hw = (pixels.shape[0], pixels.shape[1])
+        window = window_of(region, size_hw)
+        ((tile,),) = tile_regions([window], size_hw, WINDOW_PX, self.engine.settings.feature_halo_px)
+        features = self.engine.trace_features(np.ascontiguousarray(pixels[tile.seen]))[tile.kept_of_seen]
+        return self.imc_head.family(mean_feature_of(region, window, features))
 
     def _time_one_tile(self) -> tuple[float, float]:
         """Seconds per pixel of the two passes; the first run of each, which compiles, does not count."""
@@ -204,6 +223,9 @@ class ConstrainedRCNNWitness:
     def steps(self, size_hw: tuple[int, ...]) -> int:
         return len(self._tiles((size_hw[0], size_hw[1])))
 
+    def family_of(self, pixels: NDArray[np.uint8], region: Region) -> tuple[str, float] | None:
+        return None
+
     def _tiles(self, size_hw: tuple[int, int]) -> list[Tile]:
         whole_px = size_hw[0] * size_hw[1]
         resizes = self.engine.settings.short_side_px is not None
@@ -265,3 +287,6 @@ class YardstickWitness:
 
     def steps(self, size_hw: tuple[int, ...]) -> int:
         return 1
+
+    def family_of(self, pixels: NDArray[np.uint8], region: Region) -> tuple[str, float] | None:
+        return None

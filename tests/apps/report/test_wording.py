@@ -65,9 +65,16 @@ def test_what_could_mislead_depends_on_the_file(tmp_path):
         assert not_checked(gather_file_evidence(picture))
 
 
-def test_the_family_is_named_only_where_the_result_has_it():
-    region = {"technique": "copy_move", "box_xyxy": [0, 0, 1, 1], "score": 0.5}
-    assert place_title(2, region).startswith("2. Copy-move: ")
-    assert "family" not in place_title(2, region)
-    assert place_title(2, region | {"family": "gaussian_blur"}).endswith("family gaussian blur")
+def test_family_and_witnesses_are_named_only_where_the_result_has_them():
+    bare = {"technique": "copy_move", "box_xyxy": [0, 0, 1, 1], "score": 0.5, "witnesses": []}
+    region = bare | {"family": None, "family_score": None}
+    assert place_title(2, region) == "2. Copy-move: content from elsewhere in the same picture"
+    named = region | {
+        "family": "compression",
+        "family_score": 0.625,
+        "witnesses": ["mantranet", "constrained-rcnn"],
+    }
+    assert place_title(2, named).endswith(
+        "picture; recompressed (0.62); seen by mantranet and constrained-rcnn"
+    )
     assert "technique unknown" in place_title(1, region | {"technique": None})

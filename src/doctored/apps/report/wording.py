@@ -4,6 +4,7 @@ from pathlib import PurePath
 from typing import Any
 
 import doctored
+from doctored.apps.markings import FAMILIES_IN_WORDS
 from doctored.apps.report.file_evidence import FileEvidence
 from doctored.core.inspection import Inspection
 from doctored.predict.verdict import in_words
@@ -145,6 +146,9 @@ def place_title(number: int, region: dict[str, Any] | None) -> str:
     if region is None:
         return f"{number}. One of the map's highest places"
     words = TECHNIQUES.get(region["technique"] or "", "Manipulated, technique unknown")
-    # Only some models tell the family of the manipulation.
-    family = region.get("family")
-    return f"{number}. {words}" + (f"; family {family.replace('_', ' ')}" if family else "")
+    title = f"{number}. {words}"
+    if region["family"] is not None:
+        title += f"; {FAMILIES_IN_WORDS[region['family']]} ({region['family_score']:.2f})"
+    if region["witnesses"]:
+        title += f"; seen by {' and '.join(region['witnesses'])}"
+    return title
