@@ -50,7 +50,7 @@ from doctored.predict.calibration import (
     compression_of,
 )
 from doctored.predict.conformal import false_alarm_rate
-from doctored.predict.detector import load_panel
+from doctored.predict.detector import load_panel, load_witness
 from doctored.predict.panel import Panel
 from doctored.predict.raw_score import largest_region, surest_roi
 
@@ -294,7 +294,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print("python " + " ".join(sys.argv))
 
-    panel = load_panel(arguments.model)
+    panel = load_panel(arguments.model, load_witness)
     scores = ScoreFile(arguments.scores, f"{panel.sha256} {panel.precision}")
     own, score_of = reductions_of(panel)
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from doctored.apps.cli import app
 from doctored.apps.detect import summary
 from doctored.apps.markings import FAMILIES_IN_WORDS
+from doctored.core.imc_classes import IMC_FAMILIES
 
 SCHEMA = json.loads(resources.files("doctored.core").joinpath("inspection.schema.json").read_text("utf-8"))
 
@@ -136,7 +137,16 @@ def test_summary_of_a_picture_without_signs():
         "detection_score": 0.125,
         "false_alarm_rate": 0.5,
         "witnesses": [{"name": "mantranet", "raw_score": -2.0, "scale": 1.0}],
-        "regions": [{"box_xyxy": [10, 20, 40, 25], "technique": None, "score": 0.75}],
+        "regions": [
+            {
+                "box_xyxy": [10, 20, 40, 25],
+                "technique": None,
+                "score": 0.75,
+                "witnesses": [],
+                "family": None,
+                "family_score": None,
+            }
+        ],
         "outputs": {},
     }
     assert summary(result).splitlines() == [

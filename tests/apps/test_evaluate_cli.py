@@ -7,26 +7,31 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from doctored.apps import evaluate_cli
 from doctored.apps.cli import app
 from doctored.apps.progress import ProgressBar
 from doctored.core.errors import ModelError
-from evaluate.fakes import FakeDetector, make_folder
+from doctored.models.yardsticks import noise, sharpness
+from doctored.predict.combination import Combination, WitnessWeights
+from doctored.predict.witnesses import YardstickWitness
+from evaluate.fakes import make_folder
 
 
-class RedDetectors:
+def red_witness(name, *, device, precision, tile):
     """Every model's map is the red channel."""
-
-    @staticmethod
-    def from_name(name, *, device, precision, tile):
-        if name == "missing":
-            raise ModelError("there is no model 'missing'; see: doctored models")
-        return FakeDetector(lambda picture: picture.pixels[:, :, 0].astype(np.float32) / 255)
+    if name == "missing":
+        raise ModelError("there is no model 'missing'; see: doctored models")
+    return YardstickWitness(name, lambda pixels: pixels[:, :, 0].astype(np.float32) / 255)
 
 
 @pytest.fixture(autouse=True)
 def red_detectors(monkeypatch):
-    monkeypatch.setattr("doctored.predict.Detector", RedDetectors)
+    evaluate_cli._witness.cache_clear()
+    monkeypatch.setattr("doctored.predict.detector.load_witness", red_witness)
+    monkeypatch.setattr("doctored.predict.detector.stored_calibration", lambda name: None)
     monkeypatch.setattr("doctored.evaluate.summary.RESAMPLES", 50)
+    yield
+    evaluate_cli._witness.cache_clear()
 
 
 @pytest.fixture
@@ -151,3 +156,32 @@ def test_progress_counts_views_of_pictures(benchmark, monkeypatch):
     monkeypatch.setattr(ProgressBar, "show", lambda self, done, total: shown.append((done, total)))
     run(benchmark, "--model", "red", "--no-yardsticks")
     assert shown == [(number, 8) for number in range(1, 9)]
+
+
+def test_models_look_once_for_themselves_and_for_what_combines_them(benchmark, tmp_path, monkeypatch):
+    looks = []
+
+    class Counting(YardstickWitness):
+        def look(self, pixels, on_progress):
+            looks.append(self.name)
+            return super().look(pixels, on_progress)
+
+    def counting_witness(name, **settings):
+        return Counting(name, sharpness if name == "sharpness" else noise)
+
+    monkeypatch.setattr("doctored.predict.detector.load_witness", counting_witness)
+    hashes = {name: counting_witness(name).sha256 for name in ("sharpness", "noise")}
+    rule = Combination(
+        tuple(WitnessWeights(name, sha256, 1.0, 1.0) for name, sha256 in hashes.items()), 0.0, "", {}
+    )
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / "combination.json").write_bytes(rule.to_bytes())
+    models = ("--model", "./both", "--model", "sharpness", "--model", "noise")
+    result = CliRunner().invoke(app, ["evaluate", benchmark, *models, "--no-yardsticks", "--no-equalised"])
+    assert result.exit_code == 0, result.output
+    assert {line.split()[0] for line in result.stdout.splitlines() if "pixel_auc" in line} == {
+        "./both",
+        "sharpness",
+        "noise",
+    }
+    assert sorted(looks) == ["noise"] * 4 + ["sharpness"] * 4

@@ -10,7 +10,8 @@ from doctored.core.inspection import Region, WitnessFinding
 from doctored.core.picture import Picture
 from doctored.predict.combination import COMBINATION_FILE, Combination, WitnessWeights
 from doctored.predict.detector import Detector, load_panel, load_witness
-from doctored.predict.panel import CombinedWitnesses, OneWitness
+from doctored.predict.panel import CombinedWitnesses, OneWitness, RememberingWitness
+from doctored.predict.raw_score import LARGEST_REGION
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
 
@@ -22,6 +23,7 @@ class Saying:
 
     def __init__(self, name, localization_map, regions=(), steps=1, family=None):
         self.name, self.sha256, self.count, self.family = name, name[0] * 64, steps, family
+        self.score_rule = LARGEST_REGION
         self.finding = WitnessFinding(name, self.sha256, 2.0, localization_map, tuple(regions))
 
     def look(self, pixels, on_progress):
@@ -115,7 +117,7 @@ def test_a_folder_with_a_combination_inspects(tmp_path):
     assert inspection.model.name == "both"
     assert inspection.model.sha256 == detector.sha256
     assert [finding.name for finding in inspection.witnesses] == ["noise", "sharpness"]
-    scores = [load_panel(name).look(PIXELS, None).raw_score for name in ("noise", "sharpness")]
+    scores = [load_panel(name, load_witness).look(PIXELS, None).raw_score for name in ("noise", "sharpness")]
     assert inspection.model.raw_score == pytest.approx(0.5 * sum(scores))
     assert detector.raw_score(PIXELS) == inspection.model.raw_score
     for finding in inspection.witnesses:
@@ -128,3 +130,21 @@ def test_one_witness_is_a_panel_of_one():
     answer, finding = OneWitness(witness).look(PIXELS, None), witness.look(PIXELS, None)
     assert answer.raw_score == finding.raw_score
     np.testing.assert_array_equal(answer.localization_map, finding.localization_map)
+
+
+def test_a_witness_who_remembers_looks_once_at_a_picture():
+    class Counting(Saying):
+        looks = 0
+
+        def look(self, pixels, on_progress):
+            self.looks += 1
+            return super().look(pixels, on_progress)
+
+    counting = Counting("a", level(0.5))
+    witness = RememberingWitness(counting)
+    first = witness.look(PIXELS, lambda done, total: None)
+    assert witness.look(PIXELS, lambda done, total: None) is first
+    assert counting.looks == 1
+    witness.look(PIXELS.copy(), lambda done, total: None)
+    assert counting.looks == 2
+    assert (witness.name, witness.sha256, witness.precision) == ("a", "a" * 64, "fp32")

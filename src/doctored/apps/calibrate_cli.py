@@ -1,5 +1,6 @@
 """`doctored calibrate`: what the command is called with, and what it prints."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -57,13 +58,13 @@ def calibrate(
     """
     from doctored.apps.calibrate import CalibrationRun, check_output, unreadable
     from doctored.data.photographs import list_photographs, read_split, with_role
-    from doctored.predict.detector import Detector, load_panel
+    from doctored.predict.detector import Detector, load_panel, load_witness
 
     check_output(output, force=force)
     photographs = [photograph for folder in folders for photograph in list_photographs(folder)]
     if split is not None:
         photographs = with_role(photographs, read_split(split), "calibration")
-    detector = Detector(load_panel(model, device=device, precision=precision))
+    detector = Detector(load_panel(model, partial(load_witness, device=device, precision=precision)))
     with ProgressBar("pictures") as bar:
         run = CalibrationRun(photographs, detector, output, variants, seed, bar.show)
         calibration = run.calibrate()

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,9 +39,18 @@ class LoadDetector:
         return settings if self.threads is None else {**settings, "threads": self.threads}
 
     def __call__(self, name: str) -> Any:
-        from doctored.predict import Detector
+        from doctored.predict.detector import Detector, load_panel, stored_calibration
 
-        return Detector.from_name(name, **self.settings())
+        return Detector(load_panel(name, partial(_witness, self)), stored_calibration(name))
+
+
+@cache
+def _witness(settings: LoadDetector, name: str) -> Any:
+    """One model of this process, whoever asks for it: alone or with others, it looks at a picture once."""
+    from doctored.predict.detector import load_witness
+    from doctored.predict.panel import RememberingWitness
+
+    return RememberingWitness(load_witness(name, **settings.settings()))
 
 
 @evaluate_app.command()

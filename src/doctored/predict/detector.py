@@ -122,16 +122,11 @@ class Detector:
             MissingExtraError: A training run is named and PyTorch is not installed.
         """
         name = os.fspath(name_or_folder)
-        panel = load_panel(
-            name, device=device, precision=precision, tile=tile, memory_mb=memory_mb, threads=threads
+        load = functools.partial(
+            load_witness, device=device, precision=precision, tile=tile, memory_mb=memory_mb, threads=threads
         )
-        calibration_file = (
-            _model_folder(name) / CALIBRATION_FILE if calibration is None else Path(calibration)
-        )
-        stored = None
-        if calibration is not None or calibration_file.is_file():
-            stored = read_calibration(calibration_file)
-        return cls(panel, stored, fpr)
+        stored = stored_calibration(name) if calibration is None else read_calibration(Path(calibration))
+        return cls(load_panel(name, load), stored, fpr)
 
     def inspect(self, picture: Picture, on_progress: ProgressCallback | None = None) -> Inspection:
         """Look at one picture.
@@ -238,25 +233,35 @@ def trace_features(picture: str | os.PathLike[str] | NDArray[np.uint8] | Picture
     return _kept_detector("mantranet").trace_features(_as_picture(picture))
 
 
-def load_panel(
-    name: str,
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    tile: int | None = None,
-    memory_mb: float | None = None,
-    threads: int | None = None,
-) -> Panel:
-    """One model, or a combination with all its models; arguments and errors are those of `Detector.from_name`."""
-    load = functools.partial(
-        load_witness, device=device, precision=precision, tile=tile, memory_mb=memory_mb, threads=threads
-    )
+def load_panel(name: str, load: Callable[[str], Witness]) -> Panel:
+    """One model, or a combination with all its models.
+
+    Args:
+        name: A name from the catalogue, or the folder of a training run, an exported model or a combination.
+        load: From the name or folder of one model to the witness, such as `load_witness`; its errors are passed on.
+
+    Raises:
+        ModelError: A file is damaged, or a combination was fitted for other models.
+    """
     folder = _model_folder(name)
     if not (folder / COMBINATION_FILE).is_file():
         return OneWitness(load(name))
     rule = read_combination(folder / COMBINATION_FILE)
     witnesses = tuple(load(_of_combination(one.model, folder)) for one in rule.witnesses)
     return CombinedWitnesses(name if name in CATALOG else COMBINATION, witnesses, rule)
+
+
+def stored_calibration(name: str) -> Calibration | None:
+    """The calibration in the folder of a model, if there is one.
+
+    Args:
+        name: As for `load_panel`.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    path = _model_folder(name) / CALIBRATION_FILE
+    return read_calibration(path) if path.is_file() else None
 
 
 def _of_combination(model: str, folder: Path) -> str:

@@ -74,6 +74,40 @@ class OneWitness:
         return Answer(finding.localization_map, finding.raw_score, finding.regions, (finding,))
 
 
+class RememberingWitness:
+    """A witness who does not look twice at the same picture, so that several panels can share what it finds.
+
+    Args:
+        witness: The one who looks.
+    """
+
+    def __init__(self, witness: Witness) -> None:
+        self._witness = witness
+        self.name, self.sha256, self.precision = witness.name, witness.sha256, witness.precision
+        self.score_rule = witness.score_rule
+        self._last: tuple[NDArray[np.uint8], WitnessFinding] | None = None
+
+    def scored_map(
+        self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
+    ) -> NDArray[np.float32]:
+        return self._witness.scored_map(pixels, on_progress)
+
+    def look(self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None) -> WitnessFinding:
+        # By identity: pictures that happen to be equal are looked at again, which is slow but right.
+        if self._last is None or self._last[0] is not pixels:
+            self._last = pixels, self._witness.look(pixels, on_progress)
+        return self._last[1]
+
+    def estimate_seconds(self, size_hw: tuple[int, int]) -> float:
+        return self._witness.estimate_seconds(size_hw)
+
+    def steps(self, size_hw: tuple[int, ...]) -> int:
+        return self._witness.steps(size_hw)
+
+    def family_of(self, pixels: NDArray[np.uint8], region: Region) -> tuple[str, float] | None:
+        return self._witness.family_of(pixels, region)
+
+
 class CombinedWitnesses:
     """Several witnesses and the rule that weighs what they say.
 

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from doctored.core.errors import ConfigError, MissingExtraError, ModelError
 from doctored.models.catalog import CATALOG, NetworkSettings
 from doctored.predict.families import IMC_HEAD_FILE, ImcHead
@@ -175,7 +177,7 @@ def load_imc_head(run: Path) -> ImcHead:
             "a run of 'doctored train imc'"
         ) from error
     # Features have norm 1, and the network's head multiplies them by this.
-    return ImcHead(UNIT_FEATURE_SCALE * weight, bias)
+    return ImcHead(np.float32(UNIT_FEATURE_SCALE) * weight, bias)
 
 
 def run_settings(folder: Path) -> NetworkSettings:
