@@ -1,6 +1,6 @@
 PYTHON ?= .venv/bin/python
 
-.PHONY: test lint fix docs ci
+.PHONY: test lint fix docs docs-pictures site ci
 
 test:
 	$(PYTHON) -m pytest
@@ -11,6 +11,8 @@ lint:
 	$(PYTHON) -m mypy
 	$(PYTHON) docs/make_cli_page.py --check
 	$(PYTHON) docs/make_manipulations_page.py --check
+	$(PYTHON) docs/make_api_page.py --check
+	$(PYTHON) docs/make_figures.py --check
 
 fix:
 	$(PYTHON) -m ruff check --fix .
@@ -19,6 +21,16 @@ fix:
 docs:
 	$(PYTHON) docs/make_cli_page.py
 	$(PYTHON) docs/make_manipulations_page.py
+	$(PYTHON) docs/make_api_page.py
+	$(PYTHON) docs/make_figures.py
+
+# What shows the embedded model: after a new export or calibration. Minutes; the last one needs Chromium.
+docs-pictures:
+	$(PYTHON) docs/make_cases.py
+	$(PYTHON) docs/make_report_picture.py
+
+site:
+	$(PYTHON) docs/make_site.py
 
 ci:
 	.ci/run

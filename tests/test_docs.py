@@ -15,14 +15,14 @@ from doctored.apps.cli import app
 ROOT = Path(__file__).parents[1]
 
 
-def load_generator():
-    spec = importlib.util.spec_from_file_location("make_cli_page", ROOT / "docs" / "make_cli_page.py")
+def load_generator(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-GENERATOR = load_generator()
+GENERATOR = load_generator("make_cli_page")
 HELP = {
     path: GENERATOR.help_text(path) for path in GENERATOR.command_paths(GENERATOR.typer.main.get_command(app))
 }
@@ -36,6 +36,52 @@ def examples_of(text):
 
 def test_cli_page_is_up_to_date():
     assert GENERATOR.PAGE.read_text("utf-8") == GENERATOR.page(), "run: make docs"
+
+
+def test_python_page_is_up_to_date():
+    generator = load_generator("make_api_page")
+    assert generator.PAGE.read_text("utf-8") == generator.page(), "run: make docs"
+
+
+def test_a_docstring_becomes_a_list_and_an_example_stays_code():
+    docstring = """Does it.
+
+    More, with a * and a <tag>.
+
+    Args:
+        first: One ``word`` that
+            goes on.
+        second, third: Two.
+
+    Example:
+        >>> 1 + 1
+        2
+
+    Differs: it does
+        not.
+    """
+    assert load_generator("make_api_page").markdown(docstring) == (
+        "Does it.\n\nMore, with a \\* and a \\<tag>.\n\n**Args**\n\n- `first`: One `word` that goes on.\n"
+        "- `second, third`: Two.\n\n```python\n>>> 1 + 1\n2\n```\n\n**Differs**: it does not.\n"
+    )
+
+
+def test_figures_are_up_to_date_and_have_titles():
+    for path, svg in load_generator("make_figures").files().items():
+        assert path.read_text("utf-8") == svg, f"{path.name}: run: make docs"
+        assert re.search(r"<title>[^<]{20,}</title>", svg), path.name
+
+
+def test_the_cases_are_marked_for_their_script_and_show_errors_too():
+    generator = load_generator("make_cases")
+    page = generator.PAGE.read_text("utf-8")
+    (cases,) = re.findall(f"{generator.START}(.*){generator.END}", page, re.DOTALL)
+    pictures = re.findall(r"\]\(images/(case-[\w-]+\.jpg)\)", cases)
+    assert sorted(pictures) == sorted(
+        f"case-{name}.jpg" for name in (*generator.FORGED, *generator.AUTHENTIC)
+    )
+    for name in pictures:
+        assert (generator.IMAGES / name).stat().st_size < 150_000
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
