@@ -29,6 +29,7 @@ from doctored.apps.options import (
 )
 from doctored.apps.progress import ProgressBar
 from doctored.apps.report_cli import report_app
+from doctored.apps.results_cli import results_app
 from doctored.apps.scan_cli import scan_app
 from doctored.apps.train_cli import train_app
 from doctored.core.errors import ConfigError, DoctoredError, MissingExtraError
@@ -87,6 +88,7 @@ _OPTIONS: dict[str, Any] = {
 app = typer.Typer(cls=_Commands, **_OPTIONS)
 weights_app = typer.Typer(**_OPTIONS)
 app.add_typer(scan_app)
+app.add_typer(results_app, name="results")
 app.add_typer(report_app)
 app.add_typer(train_app, name="train")
 app.add_typer(forge_app)

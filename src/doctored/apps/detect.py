@@ -19,7 +19,7 @@ _Outcome = TypeVar("_Outcome")
 _ANNOUNCED_SECONDS = 20
 # An estimate times the model, which itself takes longer than anything smaller than this.
 _WORTH_ESTIMATING_PX = 1_000_000
-_VERDICTS = {
+VERDICTS = {
     "manipulated": "manipulated",
     "no_signs": "no signs of manipulation",
     "cannot_judge": "cannot judge",
@@ -150,7 +150,7 @@ def summary(result: dict[str, Any]) -> str:
     """
     from doctored.apps.markings import FAMILIES_IN_WORDS, SHOWN_SCORE, technique_in_words
 
-    lines = [f"{result['path']}: {_VERDICTS[result['verdict']]}", f"  {result['reason']}"]
+    lines = [f"{result['path']}: {VERDICTS[result['verdict']]}", f"  {result['reason']}"]
     if result["detection_score"] is not None:
         # Where there is too little to compare with, the rate would be quoted for more than it says.
         judged = result["verdict"] != "cannot_judge"

@@ -130,6 +130,26 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+class Reader:
+    """Reads files of any kind of entry, one after the other."""
+
+    def __init__(self) -> None:
+        self._archives = ArchiveReader()
+
+    def read(self, entry: Entry, max_megabytes: float) -> bytes:
+        """The bytes of a file of limited size.
+
+        Raises:
+            DoctoredError: It is not there, too large, or cannot be read.
+        """
+        if entry.archive is not None:
+            place = entry.archive, entry.position or 0, entry.file_bytes or 0
+            return self._archives.read(*place, entry.path, max_megabytes)
+        if is_url(entry.path):
+            return read_remote(entry.path, max_megabytes)
+        return read_file(entry.path, max_megabytes)
+
+
 class Analyst:
     """Looks at files, one after the other.
 
@@ -141,7 +161,7 @@ class Analyst:
 
     def __init__(self, detector: Detector, limits: Limits, maps: Path | None = None) -> None:
         self._detector, self._limits, self._maps = detector, limits, maps
-        self._archives = ArchiveReader()
+        self._reader = Reader()
         self._facts = detector.name, detector.sha256, detector.precision
 
     def analyse(self, entry: Entry, claim: Callable[[str], bool]) -> Analysis | None:
@@ -158,7 +178,7 @@ class Analyst:
         start = time.perf_counter()
         sha256 = None
         try:
-            data = self._read(entry)
+            data = self._reader.read(entry, self._limits.max_megabytes)
             sha256 = hashlib.sha256(data).hexdigest()
             if not claim(sha256):
                 return None
@@ -174,19 +194,6 @@ class Analyst:
             )
             return failed(error_text, self._facts, time.perf_counter() - start, sha256)
         return self._found(picture, inspection, map_path, start)
-
-    def _read(self, entry: Entry) -> bytes:
-        if entry.archive is not None:
-            return self._archives.read(
-                entry.archive,
-                entry.position or 0,
-                entry.file_bytes or 0,
-                entry.path,
-                self._limits.max_megabytes,
-            )
-        if is_url(entry.path):
-            return read_remote(entry.path, self._limits.max_megabytes)
-        return read_file(entry.path, self._limits.max_megabytes)
 
     def _write_map(self, inspection: Inspection) -> str | None:
         if self._maps is None:

@@ -1,0 +1,136 @@
+import json
+import shutil
+from contextlib import closing
+
+import jsonschema
+import pytest
+
+from apps.scan.cases import NOISE, calibrate_noise, rows, write_picture
+from doctored.apps.scan import Filter, read_results
+from doctored.apps.scan.entries import Listing
+from doctored.apps.scan.results import highest_results, parse_since, stored_file, unfinished
+from doctored.apps.scan.run import scan
+from doctored.apps.scan.store import ScanStore
+from doctored.core.errors import ConfigError, DataError
+from doctored.core.read_image import read_image
+from doctored.predict import Detector
+
+
+@pytest.fixture(scope="module")
+def scanned(tmp_path_factory):
+    """A calibrated scan of six pictures, one of them twice, and a broken one."""
+    folder = tmp_path_factory.mktemp("scan")
+    calibrate_noise(folder / "calibration.json")
+    for number in range(6):
+        write_picture(folder / "photos" / f"{number}.png", number)
+    shutil.copy(folder / "photos" / "3.png", folder / "photos" / "copy.png")
+    (folder / "photos" / "broken.jpg").write_bytes(b"no picture")
+    settings = NOISE.__class__(**vars(NOISE) | {"calibration": str(folder / "calibration.json")})
+    scan(Listing([str(folder / "photos")]), [], folder / "scan.db", settings, 1, lambda progress: None)
+    return folder
+
+
+def names(results):
+    return [result.path.rpartition("/")[2] for result in results]
+
+
+def test_all_results_in_the_order_of_the_files(scanned):
+    results = list(read_results(scanned / "scan.db"))
+    assert names(results) == [f"{number}.png" for number in range(6)] + ["broken.jpg", "copy.png"]
+    assert sum(result.duplicate for result in results) == 1
+    assert results[6].error is not None
+
+
+def test_json_is_that_of_detect_and_more(scanned):
+    from importlib import resources
+
+    schema = json.loads(
+        resources.files("doctored.core").joinpath("inspection.schema.json").read_text("utf-8")
+    )
+    (scanned / "maps").mkdir(exist_ok=True)
+    for result in read_results(scanned / "scan.db"):
+        values = result.to_json()
+        jsonschema.Draft202012Validator(schema).validate(values)
+        if result.error is None:
+            detector = Detector.from_name("noise", calibration=scanned / "calibration.json")
+            expected = detector.inspect(read_image(result.path)).to_json(path=result.path)
+            assert {key: values[key] for key in expected if key != "timing"} == {
+                key: expected[key] for key in expected if key != "timing"
+            }
+        assert {"sha256", "duplicate", "analysed_at"} <= set(values)
+
+
+def test_filters(scanned):
+    store = scanned / "scan.db"
+    everything = {result.path: result for result in read_results(store)}
+    judged = [result for result in everything.values() if result.error is None]
+    middle = sorted(result.detection_score for result in judged)[3]
+    for wanted, expected in (
+        (Filter(errors=True), lambda r: r.error is not None),
+        (Filter(above=middle), lambda r: r.error is None and r.detection_score >= middle),
+        (Filter(match="*/c*.png"), lambda r: r.path.endswith("copy.png")),
+        (Filter(verdict="no_signs"), lambda r: r.verdict == "no_signs"),
+        (Filter(since=judged[2].analysed_at), lambda r: r.analysed_at >= judged[2].analysed_at),
+    ):
+        found = [result.path for result in read_results(store, wanted)]
+        assert found == [path for path, result in everything.items() if expected(result)], wanted
+        assert 0 < len(found) < len(everything), wanted
+
+
+def test_the_highest_of_two_stores(scanned, tmp_path):
+    shutil.copy(scanned / "scan.db", tmp_path / "second.db")
+    stores = [scanned / "scan.db", tmp_path / "second.db"]
+    scores = sorted((row["detection_score"] or 0 for row in rows(scanned / "scan.db")), reverse=True)
+    found = highest_results(stores, Filter(), 5)
+    assert [result.detection_score for result in found] == sorted(scores * 2, reverse=True)[:5]
+
+
+def test_another_operating_point_from_the_stored_scores(scanned):
+    store, calibration = scanned / "scan.db", scanned / "calibration.json"
+    detector = Detector.from_name("noise", calibration=calibration, fpr=0.6)
+    for result in read_results(store, Filter(fpr=0.6)):
+        if result.error is None:
+            inspection = detector.inspect(read_image(result.path))
+            assert (result.verdict, result.detection_score) == (
+                inspection.verdict,
+                inspection.detection_score,
+            )
+            assert result.to_json()["reason"] == inspection.reason
+            assert result.to_json()["calibration"]["operating_point"] == 0.6
+    accused = list(read_results(store, Filter(fpr=0.6, verdict="manipulated")))
+    assert len(accused) > len(list(read_results(store, Filter(verdict="manipulated"))))
+    assert highest_results([store], Filter(fpr=0.6), 1)[0].detection_score == max(
+        result.detection_score or 0 for result in read_results(store, Filter(fpr=0.6))
+    )
+
+
+def test_another_model_is_not_asked_to_judge(scanned, tmp_path):
+    import sqlite3
+
+    shutil.copy(scanned / "scan.db", tmp_path / "scan.db")
+    with closing(sqlite3.connect(tmp_path / "scan.db")) as database, database:
+        database.execute("UPDATE files SET model_sha256 = 'other'")
+    with pytest.raises(ConfigError, match="scan again"):
+        list(read_results(tmp_path / "scan.db", Filter(fpr=0.1)))
+
+
+def test_where_a_file_is_and_its_small_map(scanned):
+    result = next(read_results(scanned / "scan.db"))
+    entry, preview = stored_file(result)
+    assert entry.path == result.path
+    assert preview.startswith(b"\x89PNG")
+
+
+def test_dates_as_people_write_them():
+    assert parse_since("2026-03-31T14:00+02:00") == "2026-03-31T12:00:00.000+00:00"
+    assert parse_since("2026-03-31").startswith("2026-03-")
+    with pytest.raises(ConfigError, match="is no date"):
+        parse_since("yesterday")
+
+
+def test_a_store_that_is_empty_or_missing(tmp_path):
+    ScanStore(tmp_path / "scan.db").close()
+    assert list(read_results(tmp_path / "scan.db", Filter(fpr=0.1))) == []
+    assert unfinished(tmp_path / "scan.db") == 0
+    with pytest.raises(DataError, match="doctored scan"):
+        list(read_results(tmp_path / "none.db"))
