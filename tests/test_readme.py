@@ -45,6 +45,17 @@ def test_the_python_example_runs_and_its_comments_are_true(monkeypatch, capsys):
     assert names["inspection"].verdict in capsys.readouterr().out
 
 
+def test_the_python_example_of_the_first_page_runs(monkeypatch):
+    (example,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "start.md").read_text("utf-8"), re.DOTALL
+    )
+    monkeypatch.chdir(ROOT / "docs" / "images")
+    monkeypatch.setattr("doctored.predict.detector.DEFAULT_MODEL", "sharpness")
+    names = {}
+    exec(example.replace("photo.jpg", "splicing.jpg"), names)
+    assert names["inspection"].verdict in example
+
+
 def test_links_lead_to_files():
     for page in (ROOT / "README.md", *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
