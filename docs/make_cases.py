@@ -127,7 +127,7 @@ def section(cases: list[Case], detector: Detector) -> str:
     forged = [case for case in cases if case.gt_mask is not None]
     authentic = [case for case in cases if case.gt_mask is None]
     forged.sort(key=lambda case: (not case.on_it, -(case.auc or 0)))
-    authentic.sort(key=lambda case: -case.inspection.witnesses[0].raw_score)
+    authentic.sort(key=_score, reverse=True)
     higher = [one for one in authentic if _score(one) > min(_score(case) for case in forged)]
     found, right = sum(map(_accused, forged)), sum(case.on_it for case in forged)
     summary = (
