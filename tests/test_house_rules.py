@@ -43,6 +43,7 @@ HEAVY = (
     "openvino",
     "pyarrow",
     "pywt",
+    "ray",
     "reportlab",
     "rich",
     "safetensors",

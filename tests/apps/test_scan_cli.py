@@ -106,3 +106,19 @@ def test_ctrl_c_ends_with_a_sentence_and_keeps_what_is_finished(photos):
     )
     assert 20 <= sum(row["done"] for row in rows("scan.db")) < 205
     assert "205 files" in scan("photos").stderr
+
+
+def test_runners_and_what_does_not_go_with_them(photos):
+    assert "there is no runner 'spark'" in scan("photos", "--runner", "spark").stderr
+    assert "give it with --runner ray" in scan("photos", "--address", "auto").stderr
+    assert (
+        "--retry-errors goes with --runner local"
+        in scan("photos", "--runner", "ray", "--retry-errors").stderr
+    )
+
+
+def test_ray_that_is_not_installed_is_a_sentence(photos, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    result = scan("photos", "--runner", "ray")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert "pip install 'doctored[cluster]'" in result.stderr

@@ -45,6 +45,7 @@ _EXTRA_OF_PACKAGE = {
     "pi_heif": "heif",
     "pyarrow": "eval",
     "pywt": "train",
+    "ray": "cluster",
     "reportlab": "pdf",
     "safetensors": "train",
     "tensorboard": "train",

@@ -16,10 +16,12 @@ from doctored.apps.options import (
     Precision,
 )
 from doctored.apps.progress import ProgressBar
+from doctored.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from doctored.apps.scan.run import Outcome, Progress
 
+RUNNERS = ("local", "ray")
 _LINE_EVERY_SECONDS = 60
 
 scan_app = typer.Typer(rich_markup_mode=None)
@@ -28,8 +30,13 @@ scan_app = typer.Typer(rich_markup_mode=None)
 @scan_app.command()
 def scan(
     output: Annotated[
-        Path,
-        typer.Option("--output", metavar="FILE", help="Store to fill or go on with.", show_default=False),
+        str,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="Store to fill or go on with; of --runner ray a folder or URL.",
+            show_default=False,
+        ),
     ],
     sources: Annotated[
         list[str] | None,
@@ -70,6 +77,13 @@ def scan(
             "--shard", metavar="K/N", help="Only part K of N, by the paths; each into a store of its own."
         ),
     ] = None,
+    runner: Annotated[
+        str, typer.Option("--runner", help="local, or ray: on a Ray cluster, into Parquet files.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="Of a running Ray cluster.", show_default="Ray on this machine"),
+    ] = None,
     max_mp: MaxMegapixels = 400,
     max_mb: MaxMegabytes = 500,
     max_seconds: Annotated[
@@ -85,6 +99,7 @@ def scan(
     \b
         doctored scan photos --output scan.db
         doctored scan photos more.zip 's3://bucket/2024/*.jpg' --output scan.db --maps maps
+        doctored scan s3://bucket --output s3://results/scan --runner ray --address auto
     """
     from doctored.apps.scan.analyse import Limits
     from doctored.apps.scan.entries import Listing, Shard, read_list
@@ -92,6 +107,7 @@ def scan(
     from doctored.apps.scan.run import scan as run_scan
     from doctored.apps.scan.workers import WorkerSettings
 
+    _check_runner(runner, address, retry_errors=retry_errors)
     given = [*(sources or ()), *(source for path in lists or () for source in read_list(str(path)))]
     if not given:
         raise typer.BadParameter("there is no file in what was given; name a SOURCE, or a --list of them")
@@ -102,22 +118,43 @@ def scan(
         precision=precision,
         fpr=fpr,
         calibration=None if calibration is None else str(calibration),
-        threads=max(1, cores() // count),
+        threads=1 if runner == "ray" else max(1, cores() // count),
         limits=Limits(max_mp, max_mb, max_seconds),
         maps=maps,
     )
-    listing = Listing(given, every_file=every_file, shard=None if shard is None else Shard.parse(shard))
+    part = None if shard is None else Shard.parse(shard)
     try:
         with ProgressBar("files") as bar:
-            outcome = run_scan(
-                listing, given, output, settings, count, _Announcer(bar), retry_errors=retry_errors
-            )
+            announce = _Announcer(bar)
+            if runner == "ray":
+                from doctored.apps.scan.cluster import on_every_machine, scan_on_ray
+
+                given, settings = on_every_machine(given, settings)
+                listing = Listing(given, every_file=every_file, shard=part)
+                asked = {"sources": given, "all": every_file, "shard": shard}
+                outcome = scan_on_ray(listing, asked, output, settings, workers, address, announce)
+            else:
+                listing = Listing(given, every_file=every_file, shard=part)
+                outcome = run_scan(
+                    listing, given, Path(output), settings, count, announce, retry_errors=retry_errors
+                )
     except KeyboardInterrupt:
         typer.echo("stopped; what is finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
-    _print_outcome(outcome, output)
+    _print_outcome(outcome, output, runner)
     if outcome.counts.errors:
         raise typer.Exit(1)
+
+
+def _check_runner(runner: str, address: str | None, *, retry_errors: bool) -> None:
+    if runner not in RUNNERS:
+        raise ConfigError(f"there is no runner {runner!r}; give one of {', '.join(RUNNERS)}")
+    if runner == "local" and address is not None:
+        raise ConfigError("--address is that of a Ray cluster; give it with --runner ray")
+    if runner == "ray" and retry_errors:
+        raise ConfigError(
+            "--retry-errors goes with --runner local only; scan the failed files into another --output"
+        )
 
 
 class _Announcer:
@@ -147,13 +184,14 @@ def _note(progress: "Progress") -> str:
     return ", ".join(parts)
 
 
-def _print_outcome(outcome: "Outcome", output: Path) -> None:
+def _print_outcome(outcome: "Outcome", output: str, runner: str) -> None:
     counts = outcome.counts
     for error in outcome.errors:
         typer.echo(f"Error: {error}", err=True)
     if counts.errors > len(outcome.errors):
         more = counts.errors - len(outcome.errors)
-        typer.echo(f"and {more} more, see: doctored results show --errors {output}", err=True)
+        where = f"doctored results show --errors {output}" if runner == "local" else f"{output}/results"
+        typer.echo(f"and {more} more, see: {where}", err=True)
     failed = f", {counts.errors} failed" if counts.errors else ""
     over = (
         f"; {outcome.passed_over} passed over that are not called like pictures"

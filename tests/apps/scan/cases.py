@@ -63,6 +63,8 @@ class Dangerous:
     def inspect(self, picture):
         with open(self._log, "a") as log:
             log.write(json.dumps(picture.path) + "\n")
+        with open(f"{self._log}.pids", "a") as pids:
+            pids.write(f"{os.getppid()}\n")
         first = int(picture.pixels[0, 0, 0])
         if first == KILLS:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -81,7 +83,7 @@ class DangerousSettings(WorkerSettings):
 
 
 def dangerous(log, **changes):
-    """Settings whose workers note in a file what they look at, one path to a line."""
+    """Settings whose workers note in a file what they look at, one path to a line, and in another their parents."""
     values = {name: getattr(NOISE, name) for name in NOISE.__dataclass_fields__}
     return replace(DangerousSettings(**values), calibration=str(log), **changes)
 

@@ -18,12 +18,12 @@ def run(folder, settings, count):
     finished, known = {}, {}
     entries = list(enumerate(Listing([str(folder)])))
     names = {number: entry.path.rpartition("/")[2] for number, entry in entries}
-    pool = WorkerPool(settings, count, FACTS, lambda sha256, number: known.get(sha256))
-    for number, analysis in pool.run(iter(entries)):
-        assert names[number] not in finished, "finished twice"
-        finished[names[number]] = analysis
-        if analysis.error is None:
-            known.setdefault(analysis.sha256, analysis)
+    with WorkerPool(settings, count, FACTS, lambda sha256, number: known.get(sha256)) as pool:
+        for number, analysis in pool.run(iter(entries)):
+            assert names[number] not in finished, "finished twice"
+            finished[names[number]] = analysis
+            if analysis.error is None:
+                known.setdefault(analysis.sha256, analysis)
     return finished
 
 

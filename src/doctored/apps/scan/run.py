@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import doctored
+from doctored.apps.scan.analyse import Analysis
 from doctored.apps.scan.entries import Listing
 from doctored.apps.scan.store import Counts, ScanSettings, ScanStore
 from doctored.apps.scan.workers import WorkerPool, WorkerSettings
@@ -117,18 +118,17 @@ def scan(
         done, errors, analysed = counts.done, counts.errors, 0
         on_progress(Progress(done, counts.files, errors, None))
         times: deque[float] = deque(maxlen=_RATE_OVER)
-        pool = WorkerPool(
-            settings,
-            min(workers, counts.files - counts.done),
-            facts,
-            lambda sha256, number: store.same_bytes(sha256, number, any_precision=any_precision, maps=maps),
-        )
-        for number, analysis in pool.run(store.to_do()):
-            store.finish(number, analysis)
-            done, errors, analysed = done + 1, errors + (analysis.error is not None), analysed + 1
-            times.append(time.monotonic())
-            rate = (len(times) - 1) / (times[-1] - times[0]) if times[-1] > times[0] else None
-            on_progress(Progress(done, counts.files, errors, rate))
+
+        def known(sha256: str, number: int) -> Analysis | None:
+            return store.same_bytes(sha256, number, any_precision=any_precision, maps=maps)
+
+        with WorkerPool(settings, min(workers, counts.files - counts.done), facts, known) as pool:
+            for number, analysis in pool.run(store.to_do()):
+                store.finish(number, analysis)
+                done, errors, analysed = done + 1, errors + (analysis.error is not None), analysed + 1
+                times.append(time.monotonic())
+                rate = (len(times) - 1) / (times[-1] - times[0]) if times[-1] > times[0] else None
+                on_progress(Progress(done, counts.files, errors, rate))
         store.end(listing.passed_over)
         return Outcome(store.counts(), analysed, listing.passed_over, store.errors(ERRORS_LISTED))
     finally:

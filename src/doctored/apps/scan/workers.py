@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from doctored.apps.scan.analyse import Analysis, Analyst, Limits, failed
 from doctored.apps.scan.entries import Entry
@@ -86,7 +87,7 @@ Finished = tuple[int, Analysis]
 
 
 class WorkerPool:
-    """Runs files through worker processes, each with a model of its own.
+    """Runs files through worker processes, each with a model of its own; they live until its context is left.
 
     Args:
         settings: Of all workers.
@@ -103,7 +104,8 @@ class WorkerPool:
         detector_facts: tuple[str, str, str],
         known: Callable[[str, int], Analysis | None],
     ) -> None:
-        self._settings, self._count, self._facts, self._known = settings, count, detector_facts, known
+        self._settings, self._count, self._known = settings, count, known
+        self.detector_facts = detector_facts
         # A fresh interpreter: a forked one would miss the threads of the engine.
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
@@ -121,15 +123,20 @@ class WorkerPool:
         Raises:
             DoctoredError: Workers end before they begin.
         """
-        try:
-            while True:
-                self._hand_out(jobs)
-                if not any(worker.job for worker in self._workers):
-                    return
-                for worker in self._with_news():
-                    yield from self._hear(worker)
-        finally:
-            self.close()
+        while True:
+            self._hand_out(jobs)
+            if not any(worker.job for worker in self._workers):
+                return
+            for worker in self._with_news():
+                yield from self._hear(worker)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """End all workers, whatever they are at."""
@@ -243,7 +250,7 @@ class WorkerPool:
         else:
             how = f"ended the process that looked at it ({cause}); try --retry-errors with fewer --workers"
         sentence = f"{entry.path} {how}"
-        yield number, failed(sentence, self._facts, time.monotonic() - worker.started, worker.sha256)
+        yield number, failed(sentence, self.detector_facts, time.monotonic() - worker.started, worker.sha256)
         if worker.sha256 is not None:
             self._deadly[worker.sha256] = entry.path, how
             for job in self._same_bytes.pop(worker.sha256):
@@ -252,7 +259,7 @@ class WorkerPool:
     def _of_deadly(self, job: Job, sha256: str) -> Analysis:
         path, how = self._deadly[sha256]
         return failed(
-            f"{job[1].path} holds the same bytes as {path}, which {how}", self._facts, sha256=sha256
+            f"{job[1].path} holds the same bytes as {path}, which {how}", self.detector_facts, sha256=sha256
         )
 
 
