@@ -1,0 +1,57 @@
+"""What the files in deploy/ say of doctored exists; nothing here starts a container or a service."""
+
+import configparser
+import re
+from pathlib import Path
+
+import pytest
+
+from test_docs import HELP, calls_in, path_of
+
+FOLDER = Path(__file__).parents[1] / "deploy"
+
+
+def check_call(words):
+    path = path_of(words)
+    assert path is not None, f"doctored {' '.join(words)}: no such command"
+    for option in (word for word in words if word.startswith("--")):
+        assert re.search(rf"(^|\s){option}\b", HELP[path]), f"doctored {' '.join(words)}: no {option}"
+
+
+def read_unit(path):
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str
+    parser.read(path)
+    return parser
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.service")), ids=lambda path: path.stem)
+def test_a_service_calls_a_command_that_exists_and_gets_nothing_it_does_not_need(path):
+    service = read_unit(path)["Service"]
+    (words,) = calls_in(service["ExecStart"])
+    check_call(words)
+    for name in ("DynamicUser", "NoNewPrivileges", "PrivateTmp", "ProtectHome"):
+        assert service[name] == "yes"
+    assert service["ProtectSystem"] == "strict"
+    assert service["IPAddressDeny"] == "any"
+
+
+def test_the_timer_calls_the_service_of_its_name():
+    timer = read_unit(FOLDER / "doctored-scan.timer")
+    assert "Unit" not in timer["Timer"]
+    assert (FOLDER / "doctored-scan.service").is_file()
+
+
+def test_the_container_calls_doctored_as_a_user_of_its_own():
+    lines = (FOLDER / "Containerfile").read_text("utf-8").splitlines()
+    (arguments,) = [re.findall(r'"([^"]+)"', line) for line in lines if line.startswith("CMD ")]
+    if arguments != ["--help"]:
+        check_call(arguments)
+    assert 'ENTRYPOINT ["doctored"]' in lines
+    assert "USER doctored" in lines
+
+
+def test_every_file_is_on_its_page():
+    page = (FOLDER.parent / "docs" / "deploy.md").read_text("utf-8")
+    for path in FOLDER.iterdir():
+        assert f"](../deploy/{path.name})" in page
