@@ -103,7 +103,7 @@ def scan(
     """
     from doctored.apps.scan.analyse import Limits
     from doctored.apps.scan.entries import Listing, Shard, read_list
-    from doctored.apps.scan.run import cores, default_workers
+    from doctored.apps.scan.run import default_workers
     from doctored.apps.scan.run import scan as run_scan
     from doctored.apps.scan.workers import WorkerSettings
 
@@ -118,7 +118,7 @@ def scan(
         precision=precision,
         fpr=fpr,
         calibration=None if calibration is None else str(calibration),
-        threads=1 if runner == "ray" else max(1, cores() // count),
+        threads=1 if runner == "ray" else None,
         limits=Limits(max_mp, max_mb, max_seconds),
         maps=maps,
     )

@@ -143,13 +143,26 @@ def test_workers_fit_cores_and_memory(monkeypatch):
     assert default_workers("cuda") == 1
 
 
+def test_few_files_share_all_cores(photos, tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(run_module, "cores", lambda: 8)
+    pool = run_module.WorkerPool
+    monkeypatch.setattr(
+        run_module, "WorkerPool", lambda *given: started.append((given[1], given[0].threads)) or pool(*given)
+    )
+    for name in ("0.png", "1.png", "0 copy.png"):
+        (photos / name).unlink()
+    run(photos, tmp_path / "scan.db", replace(NOISE, threads=None), workers=8)
+    assert started == [(2, 4)]
+
+
 def test_what_the_machine_has():
     assert 1 <= cores() <= os.cpu_count()
     if sys.platform == "linux":
         assert 10 < free_memory_mb() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
 
 
-def test_judged_anew_without_being_looked_at_again(photos, tmp_path):
+def test_judged_anew_without_being_looked_at_again(photos, tmp_path, monkeypatch):
     file, output = tmp_path / "calibration.json", tmp_path / "scan.db"
     calibrate_noise(file)
     settings = replace(NOISE, calibration=str(file))
@@ -168,5 +181,7 @@ def test_judged_anew_without_being_looked_at_again(photos, tmp_path):
     assert run(photos, output, replace(settings, fpr=0.2)).analysed == 0
     after = rows(output)
     assert [row["operating_point"] for row in after if row["error"] is None] == [0.2] * 4
+    monkeypatch.setattr(Detector, "judge", lambda *_: pytest.fail("it was judged so already"))
+    assert run(photos, output, replace(settings, fpr=0.2)).analysed == 0
     assert before[0]["false_alarm_rate"] == after[0]["false_alarm_rate"]
     assert before[0]["detection_score"] != after[0]["detection_score"]

@@ -337,7 +337,7 @@ def _results(
         fn_constructor_args=(folder, settings, facts),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(count, len(parts))),
-        num_cpus=settings.threads,
+        num_cpus=settings.threads or 1,
     )
     yield from looked.iter_rows()
 

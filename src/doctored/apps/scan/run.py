@@ -7,7 +7,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import doctored
@@ -79,7 +79,7 @@ def scan(
         sources: What was given to be listed, kept in the store.
         output: The store.
         settings: Model and limits.
-        workers: Number of worker processes.
+        workers: Most worker processes.
         on_progress: Called before the first and after every file.
         retry_errors: Whether all files that failed are looked at again.
 
@@ -122,7 +122,10 @@ def scan(
         def known(sha256: str, number: int) -> Analysis | None:
             return store.same_bytes(sha256, number, any_precision=any_precision, maps=maps)
 
-        with WorkerPool(settings, min(workers, counts.files - counts.done), facts, known) as pool:
+        workers = min(workers, counts.files - counts.done)
+        if settings.threads is None:
+            settings = replace(settings, threads=max(1, cores() // max(1, workers)))
+        with WorkerPool(settings, workers, facts, known) as pool:
             for number, analysis in pool.run(store.to_do()):
                 store.finish(number, analysis)
                 done, errors, analysed = done + 1, errors + (analysis.error is not None), analysed + 1

@@ -288,12 +288,15 @@ class ScanStore:
         ).fetchall()
         if len(judged) == 1:
             return
+        calibration = settings.calibration_sha256
+        now_at = None if calibration is None else settings.operating_point
         last = 0
         while True:
             rows = self._open.execute(
                 "SELECT id, raw_score, height, width, compression, result FROM files WHERE id > ? AND model_sha256 = ? "
-                "AND result IS NOT NULL ORDER BY id LIMIT ?",
-                (last, settings.model_sha256, _JOBS_AT_ONCE),
+                "AND result IS NOT NULL AND (operating_point IS NOT ? "
+                "OR json_extract(result, '$.calibration.sha256') IS NOT ?) ORDER BY id LIMIT ?",
+                (last, settings.model_sha256, now_at, calibration, _JOBS_AT_ONCE),
             ).fetchall()
             if not rows:
                 return

@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -31,7 +32,7 @@ class WorkerSettings:
         precision: "auto", "int8", "bf16" or "fp32".
         fpr: The accepted rate of false alarms.
         calibration: A file; None for the model's own.
-        threads: CPU threads of each worker.
+        threads: CPU threads of each worker; None for a fair share of the cores.
         limits: Of each file.
         maps: Folder for maps; None writes none.
     """
@@ -41,7 +42,7 @@ class WorkerSettings:
     precision: str
     fpr: float
     calibration: str | None
-    threads: int
+    threads: int | None
     limits: Limits
     maps: Path | None = None
 
@@ -158,8 +159,10 @@ class WorkerPool:
             worker.job, worker.sha256, worker.started = job, None, time.monotonic()
             try:
                 worker.connection.send(job[1])
-            except OSError:  # it has just ended; its silence will be heard
-                continue
+            except OSError:  # it ended between two files, which is nobody's fault
+                worker.job = None
+                self._again.append(job)
+                self._drop(worker)
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -172,15 +175,14 @@ class WorkerPool:
 
     def _with_news(self) -> list[_Worker]:
         limit = self._settings.limits.max_seconds
-        while True:
-            busy = [worker for worker in self._workers if worker.job is not None]
-            heard = wait([worker.connection for worker in busy], None if limit is None else _POLL_SECONDS)
-            if heard:
-                return [worker for worker in busy if worker.connection in heard]
-            for worker in busy:
-                if limit is not None and worker.ready and time.monotonic() > worker.started + limit:
-                    worker.overdue = True
-                    worker.process.kill()
+        busy = [worker for worker in self._workers if worker.job is not None]
+        heard = wait([worker.connection for worker in busy], None if limit is None else _POLL_SECONDS)
+        for worker in busy:
+            late = limit is not None and worker.ready and time.monotonic() > worker.started + limit
+            if late and worker.connection not in heard:
+                worker.overdue = True
+                worker.process.kill()
+        return [worker for worker in busy if worker.connection in heard]
 
     def _hear(self, worker: _Worker) -> Iterator[Finished]:
         try:
@@ -204,10 +206,12 @@ class WorkerPool:
         deadly = self._deadly.get(sha256)
         known = None if deadly else self._known(sha256, job[0])
         claimed = deadly is None and known is None and sha256 not in self._same_bytes
-        worker.connection.send(claimed)
         if claimed:
             worker.sha256 = sha256
             self._same_bytes[sha256] = []
+        with suppress(OSError):  # if it has just ended, its silence will be heard
+            worker.connection.send(claimed)
+        if claimed:
             return
         worker.job = None
         if deadly is not None:
@@ -233,9 +237,7 @@ class WorkerPool:
 
     def _bury(self, worker: _Worker) -> Iterator[Finished]:
         """What follows from the end of a worker: its file has its row, and is not given to another."""
-        worker.process.join()
-        worker.connection.close()
-        self._workers.remove(worker)
+        self._drop(worker)
         assert worker.job is not None
         number, entry = worker.job
         cause = _cause(worker.process.exitcode)
@@ -255,6 +257,11 @@ class WorkerPool:
             self._deadly[worker.sha256] = entry.path, how
             for job in self._same_bytes.pop(worker.sha256):
                 yield job[0], self._of_deadly(job, worker.sha256)
+
+    def _drop(self, worker: _Worker) -> None:
+        worker.process.join()
+        worker.connection.close()
+        self._workers.remove(worker)
 
     def _of_deadly(self, job: Job, sha256: str) -> Analysis:
         path, how = self._deadly[sha256]
