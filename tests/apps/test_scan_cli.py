@@ -69,6 +69,7 @@ def test_wrong_usage(photos):
 
 def test_progress_says_rate_time_left_and_errors():
     assert scan_cli._note(Progress(10, 100, 0, None)) == ""
+    assert scan_cli._note(Progress(0, 2000, 0, None, listing=True)) == "listed so far"
     assert scan_cli._note(Progress(10, 100, 2, 3.0)) == "2 failed, 3.0 a second, 30 s left"
     assert scan_cli._note(Progress(10, 100, 0, 0.1)) == "6.0 a minute, 15 min left"
 

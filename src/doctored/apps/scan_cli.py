@@ -176,6 +176,8 @@ class _Announcer:
 def _note(progress: "Progress") -> str:
     from doctored.apps.detect import duration
 
+    if progress.listing:
+        return "listed so far"
     parts = [] if not progress.errors else [f"{progress.errors} failed"]
     if progress.per_second is not None and progress.seconds_left is not None:
         rate = progress.per_second

@@ -143,6 +143,13 @@ def test_workers_fit_cores_and_memory(monkeypatch):
     assert default_workers("cuda") == 1
 
 
+def test_a_long_listing_says_how_far_it_is(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "_ANNOUNCED_EVERY", 2)
+    shown = []
+    scan(Listing([str(photos)]), [], tmp_path / "scan.db", NOISE, 1, shown.append)
+    assert [progress.files for progress in shown if progress.listing] == [2, 4]
+
+
 def test_few_files_share_all_cores(photos, tmp_path, monkeypatch):
     started = []
     monkeypatch.setattr(run_module, "cores", lambda: 8)

@@ -6,13 +6,13 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import doctored
 from doctored.apps.scan.analyse import Analysis
-from doctored.apps.scan.entries import Listing
+from doctored.apps.scan.entries import Entry, Listing
 from doctored.apps.scan.store import Counts, ScanSettings, ScanStore
 from doctored.apps.scan.workers import WorkerPool, WorkerSettings
 
@@ -20,6 +20,7 @@ WORKER_MB = 1500.0
 """What a worker with the embedded model needs at most, in millions of bytes; see docs/performance.md."""
 
 _RATE_OVER = 200
+_ANNOUNCED_EVERY = 1000
 ERRORS_LISTED = 20
 
 
@@ -32,12 +33,14 @@ class Progress:
         files: Number of all files.
         errors: How many of the finished ones failed.
         per_second: Files finished in a second, lately; None before there is anything to go by.
+        listing: Whether files are still being listed, so that there will be more.
     """
 
     done: int
     files: int
     errors: int
     per_second: float | None
+    listing: bool = False
 
     @property
     def seconds_left(self) -> float | None:
@@ -80,7 +83,7 @@ def scan(
         output: The store.
         settings: Model and limits.
         workers: Most worker processes.
-        on_progress: Called before the first and after every file.
+        on_progress: Called now and then while files are listed, before the first and after every file.
         retry_errors: Whether all files that failed are looked at again.
 
     Raises:
@@ -112,7 +115,7 @@ def scan(
         store.judge_again(detector.judge)
         facts = detector.name, detector.sha256, detector.precision
         del detector  # only workers look
-        store.list_entries(listing)
+        store.list_entries(_announced(listing, on_progress))
         store.set_aside_outdated(any_precision=any_precision, maps=maps, retry=retry_errors)
         counts = store.counts()
         done, errors, analysed = counts.done, counts.errors, 0
@@ -136,6 +139,13 @@ def scan(
         return Outcome(store.counts(), analysed, listing.passed_over, store.errors(ERRORS_LISTED))
     finally:
         store.close()
+
+
+def _announced(listing: Listing, on_progress: Callable[[Progress], None]) -> Iterator[Entry]:
+    for number, entry in enumerate(listing, 1):
+        if number % _ANNOUNCED_EVERY == 0:
+            on_progress(Progress(0, number, 0, None, listing=True))
+        yield entry
 
 
 def default_workers(device: str) -> int:
