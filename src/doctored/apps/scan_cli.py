@@ -111,7 +111,7 @@ def scan(
     given = [*(sources or ()), *(source for path in lists or () for source in read_list(str(path)))]
     if not given:
         raise typer.BadParameter("there is no file in what was given; name a SOURCE, or a --list of them")
-    count = workers or default_workers(device)
+    count = workers or default_workers(device, model)
     settings = WorkerSettings(
         model=model,
         device=device,

@@ -135,12 +135,22 @@ def test_time_left_follows_from_the_rate():
 def test_workers_fit_cores_and_memory(monkeypatch):
     monkeypatch.setattr(run_module, "cores", lambda: 8)
     monkeypatch.setattr(run_module, "free_memory_mb", lambda: 5000.0)
-    assert default_workers("auto") == 3
+    assert default_workers("auto", "mantranet") == 3
     monkeypatch.setattr(run_module, "free_memory_mb", lambda: 100.0)
-    assert default_workers("cpu") == 1
+    assert default_workers("cpu", "mantranet") == 1
     monkeypatch.setattr(run_module, "free_memory_mb", lambda: None)
-    assert default_workers("cpu") == 8
-    assert default_workers("cuda") == 1
+    assert default_workers("cpu", "mantranet") == 8
+    assert default_workers("cuda", "mantranet") == 1
+
+
+def test_a_run_on_a_gpu_has_one_worker(tmp_path, monkeypatch):
+    (tmp_path / "run.json").write_text("{}")
+    monkeypatch.setattr(run_module, "cores", lambda: 8)
+    monkeypatch.setattr(run_module, "free_memory_mb", lambda: None)
+    monkeypatch.setattr(run_module, "torch_device", lambda device: "cuda")
+    assert default_workers("auto", str(tmp_path)) == 1
+    assert default_workers("cpu", str(tmp_path)) == 8
+    assert default_workers("auto", "mantranet") == 8
 
 
 def test_a_long_listing_says_how_far_it_is(photos, tmp_path, monkeypatch):

@@ -15,6 +15,8 @@ from doctored.apps.scan.analyse import Analysis
 from doctored.apps.scan.entries import Entry, Listing
 from doctored.apps.scan.store import Counts, ScanSettings, ScanStore
 from doctored.apps.scan.workers import WorkerPool, WorkerSettings
+from doctored.predict.precision import torch_device
+from doctored.predict.weights import RUN_FILE
 
 WORKER_MB = 1500.0
 """What a worker with the embedded model needs at most, in millions of bytes; see docs/performance.md."""
@@ -148,12 +150,19 @@ def _announced(listing: Listing, on_progress: Callable[[Progress], None]) -> Ite
         yield entry
 
 
-def default_workers(device: str) -> int:
+def default_workers(device: str, model: str) -> int:
     """How many processes suit this machine: one per core as far as memory goes, one alone on a GPU.
 
     Args:
         device: As for `Detector.from_name`.
+        model: Likewise.
+
+    Raises:
+        MissingExtraError: The model is a training run, and PyTorch is not installed.
     """
+    # Exported models run on the CPU, whatever else there is.
+    if device == "auto" and (Path(model) / RUN_FILE).is_file():
+        device = torch_device(device)
     if device in ("cuda", "mps"):
         return 1
     memory_mb = free_memory_mb()
