@@ -15,6 +15,7 @@ from doctored.apps.scan import run as run_module
 from doctored.apps.scan.entries import Listing
 from doctored.apps.scan.run import Progress, cores, default_workers, free_memory_mb, scan
 from doctored.predict import Detector
+from doctored.predict.weights import RUN_FILE
 
 
 def run(folder, output, settings=NOISE, workers=1, **options):
@@ -144,7 +145,7 @@ def test_workers_fit_cores_and_memory(monkeypatch):
 
 
 def test_a_run_on_a_gpu_has_one_worker(tmp_path, monkeypatch):
-    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / RUN_FILE).write_text("{}")
     monkeypatch.setattr(run_module, "cores", lambda: 8)
     monkeypatch.setattr(run_module, "free_memory_mb", lambda: None)
     monkeypatch.setattr(run_module, "torch_device", lambda device: "cuda")
