@@ -130,11 +130,11 @@ def scan(
                 from doctored.apps.scan.cluster import on_every_machine, scan_on_ray
 
                 given, settings = on_every_machine(given, settings)
-                listing = Listing(given, every_file=every_file, shard=part)
+                listing = Listing(given, every_file=every_file, shard=part, leave_out=maps)
                 asked = {"sources": given, "all": every_file, "shard": shard}
                 outcome = scan_on_ray(listing, asked, output, settings, workers, address, announce)
             else:
-                listing = Listing(given, every_file=every_file, shard=part)
+                listing = Listing(given, every_file=every_file, shard=part, leave_out=maps)
                 outcome = run_scan(
                     listing, given, Path(output), settings, count, announce, retry_errors=retry_errors
                 )

@@ -99,6 +99,14 @@ def test_archives_stand_for_the_pictures_in_them(folder):
     assert "cannot be unpacked" in broken.problem
 
 
+def test_maps_are_no_pictures_to_look_at(folder):
+    """A scan of a folder that holds its own maps once looked at them the second time."""
+    assert paths("photos", leave_out="photos/deep") == [
+        os.path.join("photos", name) for name in ("a.png", "b.JPG")
+    ]
+    assert len(paths("photos", leave_out="photos/maps")) == 4, "not there yet"
+
+
 def test_shards_divide_all_files_among_them(folder):
     parts = [paths("photos", every_file=True, shard=Shard.parse(f"{number}/3")) for number in (1, 2, 3)]
     assert sorted(path for part in parts for path in part) == sorted(paths("photos", every_file=True))

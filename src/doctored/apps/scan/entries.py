@@ -116,20 +116,29 @@ class Listing:
         sources: Files, folders, patterns and URLs; "-" stands for the lines of standard input.
         every_file: Look at all files of folders and archives, whatever they are called.
         shard: Only this part of the files; None for all.
+        leave_out: A folder that is not entered, such as that of the maps; None for no such.
 
     Attributes:
         passed_over: Number of files of folders and archives that are not called like pictures, so far.
     """
 
     def __init__(
-        self, sources: Iterable[str], *, every_file: bool = False, shard: Shard | None = None
+        self,
+        sources: Iterable[str],
+        *,
+        every_file: bool = False,
+        shard: Shard | None = None,
+        leave_out: str | os.PathLike[str] | None = None,
     ) -> None:
         self._sources, self._every_file, self._shard = list(sources), every_file, shard
+        self._leave_out = leave_out
         self._folders_seen: set[tuple[int, int]] = set()
         self.passed_over = 0
 
     def __iter__(self) -> Iterator[Entry]:
         self._folders_seen.clear()
+        if self._leave_out is not None and os.path.isdir(self._leave_out):
+            self._folders_seen.add(_identity(self._leave_out))
         self.passed_over = 0
         for source in self._sources:
             for entry in self._of_source(source):
@@ -157,8 +166,7 @@ class Listing:
 
     def _of_folder(self, folder: str) -> Iterator[Entry]:
         try:
-            status = os.stat(folder)
-            identity = status.st_dev, status.st_ino
+            identity = _identity(folder)
             if identity in self._folders_seen:
                 return  # a link that leads back, or a second way to the same folder
             self._folders_seen.add(identity)
@@ -242,6 +250,11 @@ def local_state(path: str) -> tuple[int | None, str | None]:
         return None, None
     # Of a pipe or device the length says nothing.
     return status.st_size if stat.S_ISREG(status.st_mode) else None, str(status.st_mtime_ns)
+
+
+def _identity(folder: str | os.PathLike[str]) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
 
 
 def _is_folder(item: os.DirEntry[str]) -> bool:
