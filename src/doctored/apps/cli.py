@@ -31,12 +31,14 @@ from doctored.apps.progress import ProgressBar
 from doctored.apps.report_cli import report_app
 from doctored.apps.results_cli import results_app
 from doctored.apps.scan_cli import scan_app
+from doctored.apps.serve_cli import serve_app
 from doctored.apps.train_cli import train_app
 from doctored.core.errors import ConfigError, DoctoredError, MissingExtraError
 
 # Which extra brings a package that a command may find missing.
 _EXTRA_OF_PACKAGE = {
     "cv2": "train",
+    "fastapi": "web",
     "fsspec": "remote",
     "h5py": "convert",
     "lightning_fabric": "train",
@@ -44,6 +46,7 @@ _EXTRA_OF_PACKAGE = {
     "nncf": "train",
     "pi_heif": "heif",
     "pyarrow": "eval",
+    "python_multipart": "web",
     "pywt": "train",
     "ray": "cluster",
     "reportlab": "pdf",
@@ -53,6 +56,7 @@ _EXTRA_OF_PACKAGE = {
     "sklearn": "eval",
     "torch": "train",
     "torchvision": "train",
+    "uvicorn": "web",
 }
 
 
@@ -91,6 +95,7 @@ weights_app = typer.Typer(**_OPTIONS)
 app.add_typer(scan_app)
 app.add_typer(results_app, name="results")
 app.add_typer(report_app)
+app.add_typer(serve_app)
 app.add_typer(train_app, name="train")
 app.add_typer(forge_app)
 app.add_typer(evaluate_app)

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 
-def _positive(number: float) -> float:
+def positive(number: float) -> float:
+    """Refuse what is not above 0."""
     if not number > 0:
         raise typer.BadParameter(f"give a number above 0; got {number:g}")
     return number
@@ -49,8 +50,8 @@ CalibrationFile = Annotated[
     ),
 ]
 MaxMegapixels = Annotated[
-    float, typer.Option("--max-mp", callback=_positive, help="Refuse pictures of more megapixels.")
+    float, typer.Option("--max-mp", callback=positive, help="Refuse pictures of more megapixels.")
 ]
 MaxMegabytes = Annotated[
-    float, typer.Option("--max-mb", callback=_positive, help="Refuse files of more megabytes.")
+    float, typer.Option("--max-mb", callback=positive, help="Refuse files of more megabytes.")
 ]

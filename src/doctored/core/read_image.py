@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, JpegImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin
 
 from doctored.core.decoding import decode_upright, open_picture, pillow_limit_lifted, stored_bit_depth
 from doctored.core.errors import ConfigError, DataError, DoctoredError, ImageReadError, ShapeError
@@ -17,6 +20,8 @@ from doctored.core.exif_facts import ExifFacts
 from doctored.core.image_formats import CAMERA_RAW, recognise, webp_size_wh
 from doctored.core.jpeg_facts import JpegFacts
 from doctored.core.picture import Picture
+
+_Outcome = TypeVar("_Outcome")
 
 MASK_CONVENTIONS = ("auto", "white", "black", "one")
 """How masks say which pixels are manipulated; see `read_mask`."""
@@ -64,6 +69,32 @@ def decode_image(name: str, data: bytes, *, max_megapixels: float = 400) -> Pict
     Raises:
         ImageReadError: As for `read_image`, and so is the other error.
     """
+    return _read(name, data, lambda image_format: _decode(name, data, image_format, max_megapixels))
+
+
+def check_header(name: str, data: bytes, *, max_megapixels: float = 400) -> None:
+    """Refuse a picture file that is no picture or too large, without decoding it.
+
+    `decode_image` may still find out that the rest of it is damaged.
+
+    Args:
+        name: As for `decode_image`.
+        data: The whole file.
+        max_megapixels: As for `read_image`.
+
+    Raises:
+        ImageReadError: As for `read_image`, and so is the other error.
+    """
+
+    def check(image_format: str) -> None:
+        with _opened(name, data, image_format, max_megapixels):
+            pass
+
+    _read(name, data, check)
+
+
+def _read(name: str, data: bytes, read: Callable[[str], _Outcome]) -> _Outcome:
+    """What `read` makes of a file whose format it is given; whatever goes wrong is one sentence."""
     image_format, description = recognise(data, Path(name).suffix.lower())
     if image_format is None:
         raw = description == CAMERA_RAW
@@ -74,7 +105,7 @@ def decode_image(name: str, data: bytes, *, max_megapixels: float = 400) -> Pict
         )
         raise ImageReadError(f"{name} is {description}, not a picture that can be read; {advice}")
     try:
-        return _decode(name, data, image_format, max_megapixels)
+        return read(image_format)
     except DoctoredError:
         raise
     except MemoryError as error:
@@ -126,10 +157,7 @@ def read_file(name: str, max_megabytes: float) -> bytes:
 
 
 def _decode(name: str, data: bytes, image_format: str, max_megapixels: float) -> Picture:
-    if image_format == "WEBP":
-        _check_megapixels(name, webp_size_wh(data), max_megapixels)  # opening it already reserves the memory
-    with pillow_limit_lifted(), open_picture(name, data, image_format) as image:
-        _check_megapixels(name, image.size, max_megapixels)
+    with _opened(name, data, image_format, max_megapixels) as image:
         mode, bit_depth = image.mode, stored_bit_depth(image, data)
         jpeg = JpegFacts.from_header(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None
         pixels, orientation, stored_size_hw = decode_upright(name, image, bit_depth)
@@ -149,6 +177,18 @@ def _decode(name: str, data: bytes, image_format: str, max_megapixels: float) ->
         sha256=hashlib.sha256(data).hexdigest(),
         file_bytes=len(data),
     )
+
+
+@contextmanager
+def _opened(
+    name: str, data: bytes, image_format: str, max_megapixels: float
+) -> Iterator[ImageFile.ImageFile]:
+    """A picture file with its header read and its size checked."""
+    if image_format == "WEBP":
+        _check_megapixels(name, webp_size_wh(data), max_megapixels)  # opening it already reserves the memory
+    with pillow_limit_lifted(), open_picture(name, data, image_format) as image:
+        _check_megapixels(name, image.size, max_megapixels)
+        yield image
 
 
 def _exif(image: Image.Image, image_format: str, data: bytes) -> ExifFacts | None:

@@ -29,17 +29,12 @@ def html_page(report: Report) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False
     )
     environment.filters["data_uri"] = _data_uri
-    style, script = _text("page.css"), _text("page.js")
-    policy = (
-        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
-        f"style-src '{_source_hash(style)}'; script-src '{_source_hash(script)}'"
-    )
     return environment.from_string(_text("page.html.jinja")).render(
         report=report,
         origin=report.origin,
-        policy=policy,
-        style=Markup(style),
-        script=Markup(script),
+        policy=page_policy(),
+        style=Markup(_text("page.css")),
+        script=Markup(_text("page.js")),
         scale=colour_scale(),
         verdicts=VERDICTS,
         map_meaning=MAP_MEANING,
@@ -49,6 +44,15 @@ def html_page(report: Report) -> str:
         place_title=place_title,
         preview_note=preview_note,
         is_analysed=lambda section: isinstance(section, PictureSection),
+    )
+
+
+def page_policy() -> str:
+    """The content security policy that the page states, for servers to state as well."""
+    style, script = _source_hash(_text("page.css")), _source_hash(_text("page.js"))
+    return (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
+        f"style-src '{style}'; script-src '{script}'"
     )
 
 

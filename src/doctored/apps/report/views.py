@@ -163,13 +163,13 @@ def make_views(
     return Views(
         factor=factor,
         original=_jpeg(pixels, profile),
-        map=_coloured(reduced),
-        overlay=_jpeg(_overlay(pixels, reduced), profile),
+        map=map_view(reduced),
+        overlay=_jpeg(overlay_pixels(pixels, reduced), profile),
         places=_jpeg(grey, None),
         highest=highest,
         close_ups=tuple(close_ups),
         regions_left_out=len(regions) - len(shown),
-        witness_maps=tuple(_coloured(reduce_map(w.localization_map, factor)) for w in witnesses)
+        witness_maps=tuple(map_view(reduce_map(w.localization_map, factor)) for w in witnesses)
         if len(witnesses) > 1
         else (),
         agreement=_agreement([w.localization_map for w in witnesses], factor)
@@ -181,7 +181,7 @@ def make_views(
 
 def colour_scale() -> View:
     """The colours of the map from 0 to 1, left to right."""
-    return _coloured(np.linspace(0, 1, 256, dtype=np.float32)[None].repeat(8, axis=0))
+    return map_view(np.linspace(0, 1, 256, dtype=np.float32)[None].repeat(8, axis=0))
 
 
 def _close_up(
@@ -205,8 +205,8 @@ def _close_up(
         region_box_xyxy=region_box_xyxy,
         mean=float(values.mean()),
         highest=float(values.max()),
-        picture=_png(pixels, profile),
-        overlay=_jpeg(_overlay(pixels, shown), None),
+        picture=lossless_view(pixels, profile),
+        overlay=_jpeg(overlay_pixels(pixels, shown), None),
     )
 
 
@@ -263,15 +263,17 @@ def _agreement(maps: Sequence[NDArray[np.float32]], factor: int) -> Agreement:
         both=float((first & second).mean()),
         first=float((first & ~second).mean()),
         second=float((~first & second).mean()),
-        view=_coloured(lower),
+        view=map_view(lower),
     )
 
 
-def _overlay(pixels: NDArray[np.uint8], localization_map: NDArray[np.float32]) -> NDArray[np.uint8]:
+def overlay_pixels(pixels: NDArray[np.uint8], localization_map: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A map over a picture in grey, (H, W, 3) uint8."""
     return np.concatenate(list(overlay_bands(pixels, localization_map)))
 
 
-def _coloured(localization_map: NDArray[np.float32]) -> View:
+def map_view(localization_map: NDArray[np.float32]) -> View:
+    """A map (H, W) in the colours of suspicion."""
     colours, _ = suspicion_colours()
     image = Image.fromarray(np.rint(localization_map * 255).astype(np.uint8))
     image.putpalette(np.rint(colours).astype(np.uint8).tobytes())
@@ -282,7 +284,8 @@ def _small(pixels: NDArray[np.uint8], profile: bytes | None) -> View:
     return _jpeg(reduce_pixels(pixels, reduction_factor(pixels.shape[:2], _THUMBNAIL_PX)), profile)
 
 
-def _png(pixels: NDArray[np.uint8], profile: bytes | None) -> View:
+def lossless_view(pixels: NDArray[np.uint8], profile: bytes | None) -> View:
+    """Pixels (H, W, 3) as they are, with the colour profile that they are to be shown with."""
     return _encoded(Image.fromarray(np.ascontiguousarray(pixels)), "PNG", icc_profile=profile)
 
 
