@@ -1,4 +1,5 @@
 import socket
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -150,8 +151,7 @@ def test_a_body_without_length_is_cut_off(open_server):
 
 
 def test_huge_headers_are_refused(open_server):
-    try:
+    # The connection may be closed while the client still sends.
+    with suppress(httpx.TransportError):
         assert open_server.get("/health", headers={"x-huge": "a" * 2_000_000}).status_code == 400
-    except httpx.TransportError:
-        pass  # the connection was closed while the client still sent
     assert open_server.get("/health").status_code == 200

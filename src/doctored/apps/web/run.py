@@ -1,5 +1,6 @@
 """From settings to a server that runs until it is stopped."""
 
+import signal
 import socket
 import tempfile
 from collections.abc import Callable
@@ -40,12 +41,15 @@ def run_server(settings: ServeSettings, detector: "Detector", announce: Callable
     with listener, tempfile.TemporaryDirectory(prefix="doctored-", ignore_cleanup_errors=True) as folder:
         jobs = Jobs(Analysis(detector, settings.max_megapixels), Path(folder), settings)
         app = make_app(settings, jobs, model=detector.name, precision=detector.precision)
-        announce(_url(settings, listener))
+        # The server passes on the signal that has stopped it, and nothing would be cleaned up after this one.
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
+            announce(_url(settings, listener))
             http_server(app).run(sockets=[listener])
         except KeyboardInterrupt:
-            pass  # it has shut down by now, and passes the signal on
+            pass
         finally:
+            signal.signal(signal.SIGTERM, before)
             jobs.close()
 
 

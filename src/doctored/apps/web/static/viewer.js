@@ -32,8 +32,7 @@ export class Viewer {
       event.preventDefaultAction = true;
       event.preventDefault = false;
     });
-    this.osd.addHandler("animation", () => this.onView());
-    this.osd.addHandler("open", () => this.onView());
+    this.osd.addHandler("update-viewport", () => this.onView());
     this.line = document.createElement("div");
     this.line.className = "cut-line";
     new OpenSeadragon.MouseTracker({
@@ -52,6 +51,7 @@ export class Viewer {
     Object.assign(this, { name, job, tiles, markings });
     this.isOpen = true;
     this.osd.element.style.aspectRatio = `${tiles.width} / ${tiles.height}`;
+    this.osd.forceResize();
     this.boxes = markings.map(({ box_xyxy: [x1, y1, x2, y2] }, index) => {
       const box = document.createElement("div");
       const number = document.createElement("span");
@@ -131,6 +131,7 @@ export class Viewer {
       success: ({ item }) => {
         if (this.job !== job || !this.layers.has(key)) return;
         this.layers.set(key, item);
+        if (kind === "picture") this.osd.viewport.goHome(true);
         this.arrange();
       },
     });
@@ -157,7 +158,7 @@ export class Viewer {
     if (!item) return;
     const zoom = devicePixelRatio * item.viewportToImageZoom(this.osd.viewport.getZoom(true));
     // Enlarged pixels stay squares, since smoothing would show what is not there.
-    this.osd.drawer.setImageSmoothingEnabled(zoom < 1);
+    this.osd.drawer.setImageSmoothingEnabled(zoom < 0.99);
     this.on.onZoom(zoom);
   }
 
