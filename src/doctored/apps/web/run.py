@@ -5,7 +5,7 @@ import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from doctored.apps.web.jobs import Jobs
 from doctored.apps.web.settings import ServeSettings
@@ -13,7 +13,6 @@ from doctored.core.errors import ConfigError
 
 if TYPE_CHECKING:
     import uvicorn
-    from uvicorn._types import ASGIApplication
 
     from doctored.predict import Detector
 
@@ -53,7 +52,7 @@ def run_server(settings: ServeSettings, detector: "Detector", announce: Callable
             jobs.close()
 
 
-def http_server(app: "ASGIApplication") -> "uvicorn.Server":
+def http_server(app: Any) -> "uvicorn.Server":
     """What brings requests to an application, within limits on connections and headers."""
     import uvicorn
 
