@@ -220,6 +220,7 @@ def test_the_keyboard_suffices(open_page, address):
     before = page.locator("#zoom").inner_text()
     page.keyboard.press("+")
     expect(page.locator("#zoom")).not_to_have_text(before)
+    drawn(page)  # a key that was pressed works on for a while
     page.keyboard.press("0")
     expect(page.locator("#zoom")).to_have_text(before)
     page.keyboard.press("3")

@@ -111,7 +111,7 @@ export class Viewer {
   }
 
   fit() {
-    this.osd.viewport.goHome(true); // on a slow way home it would stop short if it moved before
+    this.osd.viewport.goHome();
   }
 
   // ---- below
@@ -165,10 +165,6 @@ export class Viewer {
   onKey(event) {
     const { key } = event.originalEvent;
     if (["1", "2", "3"].includes(key)) this.on.onKind(KINDS[key - 1]);
-    if (key === "0") {
-      event.preventDefaultAction = true;
-      this.fit();
-    }
     // A turned or mirrored picture would no longer be the one that was analysed.
     if (["r", "f"].includes(key.toLowerCase())) event.preventDefaultAction = true;
   }
