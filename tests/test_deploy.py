@@ -45,10 +45,23 @@ def test_the_timer_calls_the_service_of_its_name():
 def test_the_container_calls_doctored_as_a_user_of_its_own():
     lines = (FOLDER / "Containerfile").read_text("utf-8").splitlines()
     (arguments,) = [re.findall(r'"([^"]+)"', line) for line in lines if line.startswith("CMD ")]
-    if arguments != ["--help"]:
-        check_call(arguments)
+    check_call(arguments)
     assert 'ENTRYPOINT ["doctored"]' in lines
     assert "USER doctored" in lines
+
+
+def test_the_token_reaches_the_server_by_the_environment():
+    assert read_unit(FOLDER / "doctored.service")["Service"]["EnvironmentFile"] == "/etc/doctored.env"
+    assert "DOCTORED_TOKEN" in HELP[("serve",)]
+
+
+def test_proxy_and_service_agree():
+    start = read_unit(FOLDER / "doctored.service")["Service"]["ExecStart"]
+    (port,) = re.findall(r"--port (\d+)", start)
+    (host,) = re.findall(r"--allow-host (\S+)", start)
+    proxy = (FOLDER / "Caddyfile").read_text("utf-8")
+    assert f"reverse_proxy 127.0.0.1:{port}" in proxy
+    assert f"\n{host} {{\n" in proxy
 
 
 def test_every_file_is_on_its_page():
