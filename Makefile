@@ -24,10 +24,11 @@ docs:
 	$(PYTHON) docs/make_api_page.py
 	$(PYTHON) docs/make_figures.py
 
-# What shows the embedded model: after a new export or calibration. Minutes; the last one needs Chromium.
+# What shows the embedded model: after a new export or calibration. Minutes; the last two need Chromium.
 docs-pictures:
 	$(PYTHON) docs/make_cases.py
 	$(PYTHON) docs/make_report_picture.py
+	$(PYTHON) docs/make_serve_pictures.py
 
 site:
 	$(PYTHON) docs/make_site.py

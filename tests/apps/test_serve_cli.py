@@ -8,7 +8,8 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from apps.web.conftest import serving
+from apps.test_detect import REFUSE_CONNECTIONS
+from apps.web.conftest import IMAGES, finish, send, serving
 from doctored.apps.cli import app
 
 
@@ -92,3 +93,17 @@ def test_the_token_can_come_from_the_environment():
         assert httpx.get(f"{url}openapi.json", trust_env=False).status_code == 401
         headers = {"authorization": f"Bearer {token}"}
         assert httpx.get(f"{url}openapi.json", headers=headers, trust_env=False).status_code == 200
+
+
+def test_it_opens_no_connection():
+    """What it opened would be printed, and `serving` fails if anything is."""
+    import httpx
+
+    with (
+        serving("--model", "sharpness", prelude=REFUSE_CONNECTIONS) as url,
+        httpx.Client(base_url=url, trust_env=False) as client,
+    ):
+        job = finish(client, send(client, (IMAGES / "removal.jpg").read_bytes()))
+        assert job["error"] is None
+        for path in ("", "docs", f"jobs/{job['id']}/result", f"jobs/{job['id']}/files/report.html"):
+            assert client.get(path).status_code == 200

@@ -25,9 +25,16 @@ _BROWSER_OPTIONS = (
 
 
 @contextmanager
-def serving(*options, environment=None):
-    """The command in a process of its own; gives the address of its page, and ends it as Ctrl-C does."""
-    command = [sys.executable, "-m", "doctored", "serve", "--port", "0", *options]
+def serving(*options, environment=None, prelude=""):
+    """The command in a process of its own; gives the address of its page, and ends it.
+
+    Args:
+        options: Of the command.
+        environment: Of the process; None for that of this one.
+        prelude: Statements that run in it first.
+    """
+    program = f"{prelude}\nfrom doctored.apps.cli import main\nmain()"
+    command = [sys.executable, "-c", program, "serve", "--port", "0", *options]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
