@@ -31,7 +31,10 @@ MAY_IMPORT = {
 MAY_ALSO_IMPORT = {"evaluate/robustness.py": {"synth"}, "evaluate/cost.py": {"models"}}
 # The first rewrites a PyTorch network for export; nothing that detects imports it. Only `serve` imports the others,
 # which describe routes by types of FastAPI.
-NEEDS_EXTRA = {"predict/export.py", "apps/web/answers.py", "apps/web/guard.py", "apps/web/server.py"}
+NEEDS_EXTRA = {
+    "predict/export.py",
+    *("apps/web/answers.py", "apps/web/guard.py", "apps/web/scan_page.py", "apps/web/server.py"),
+}
 HEAVY = (
     "c2pa",
     "cv2",

@@ -35,14 +35,24 @@ def render_page(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False
     )
     environment.filters["data_uri"] = data_uri
-    style = "".join(_text(*place) for place in styles)
-    policy = f"default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src '{_name_of(style)}'"
     if script is not None:
-        text = _text(package, script)
-        policy += f"; script-src '{_name_of(text)}'"
-        values |= {"script": Markup(text)}
+        values |= {"script": Markup(_text(package, script))}
     template = environment.from_string(_text(package, "page.html.jinja"))
-    return template.render(policy=policy, style=Markup(style), **values)
+    policy = page_policy(package, styles, script)
+    return template.render(policy=policy, style=Markup(_style(styles)), **values)
+
+
+def page_policy(package: str, styles: Sequence[tuple[str, str]], script: str | None = None) -> str:
+    """The content security policy that a page of these parts states, for servers to state as well."""
+    policy = (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
+        f"style-src '{_name_of(_style(styles))}'"
+    )
+    return policy if script is None else f"{policy}; script-src '{_name_of(_text(package, script))}'"
+
+
+def _style(styles: Sequence[tuple[str, str]]) -> str:
+    return "".join(_text(*place) for place in styles)
 
 
 def data_uri(view: Encoded) -> str:

@@ -1,5 +1,6 @@
 """`doctored serve`: a local web page and HTTP API."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -73,6 +74,15 @@ def serve(
             "--keep-mb", callback=positive, help="Delete the oldest results when all take more megabytes."
         ),
     ] = 4000,
+    scan: Annotated[
+        Path | None,
+        typer.Option(
+            "--scan",
+            metavar="STORE",
+            help="Show the page about a scan, too, under /scan.",
+            show_default="none",
+        ),
+    ] = None,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
     ] = False,
@@ -86,6 +96,7 @@ def serve(
     # Only used inside of what runs the server, which would not say that it is missing.
     import python_multipart  # noqa: F401
 
+    from doctored.apps.scan.store import connect
     from doctored.apps.web.run import run_server
     from doctored.apps.web.settings import ServeSettings
     from doctored.predict import Detector
@@ -101,7 +112,10 @@ def serve(
         queue=queue,
         keep_minutes=keep_minutes,
         keep_megabytes=keep_mb,
+        scan=scan,
     )
+    if scan is not None:
+        connect(scan).close()  # to say now, rather than to the first visitor, that it is no store
 
     def announce(url: str) -> None:
         typer.echo(f"{url} shows the page, {url}docs the HTTP API; stop with Ctrl-C")

@@ -18,7 +18,7 @@ from PIL import Image
 
 import doctored
 from doctored.apps.outputs import overlay_bands
-from doctored.apps.page import render_page
+from doctored.apps.page import page_policy, render_page
 from doctored.apps.scan.analyse import Limits, Reader
 from doctored.apps.scan.near_duplicates import near_duplicates
 from doctored.apps.scan.results import FileResult, Filter, highest_results, read_results, stored_file
@@ -39,6 +39,7 @@ _THUMBNAIL_PX, _THUMBNAIL_QUALITY = 420, 80
 _BINS = 40
 _REASONS, _EXAMPLES = 20, 3
 _HERE = "doctored.apps.scan"
+_STYLES = (("doctored.apps.report", "page.css"), (_HERE, "page.css"))
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def scan_page(
 
     return render_page(
         _HERE,
-        [("doctored.apps.report", "page.css"), (_HERE, "page.css")],
+        _STYLES,
         stores=[store.name for store in stores],
         made_at=datetime.now(UTC),
         version=doctored.__version__,
@@ -152,6 +153,11 @@ def scan_page(
         fpr=wanted.fpr,
         thumbnail_px=_THUMBNAIL_PX,
     )
+
+
+def scan_page_policy() -> str:
+    """The content security policy that the page states, for servers to state as well."""
+    return page_policy(_HERE, _STYLES)
 
 
 class Summary:

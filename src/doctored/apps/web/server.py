@@ -37,6 +37,7 @@ from doctored.apps.web.guard import SESSION_COOKIE, Guard, is_same
 from doctored.apps.web.jobs import Job, Jobs, QueueFullError, UnknownJobError
 from doctored.apps.web.pyramid import TileKind, tile
 from doctored.apps.web.results import ANSWER, StoredResult
+from doctored.apps.web.scan_page import add_scan_page
 from doctored.apps.web.settings import ServeSettings
 from doctored.core.errors import DoctoredError, ImageReadError
 from doctored.core.read_image import check_header
@@ -91,6 +92,8 @@ def make_app(settings: ServeSettings, jobs: Jobs, *, model: str, precision: str)
     _add_jobs(app, settings, jobs, model, precision)
     _add_results(app, jobs)
     _add_session(app, settings, guard)
+    if settings.scan is not None:
+        add_scan_page(app, settings.scan, settings.max_megapixels, settings.max_megabytes)
     return guard
 
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass
+from pathlib import Path
 
 from doctored.core.errors import ConfigError
 
@@ -23,6 +24,7 @@ class ServeSettings:
         queue: Pictures that may wait; further ones are refused.
         keep_minutes: Results are deleted so long after they were ready.
         keep_megabytes: Disk that results may take in all; the oldest go first.
+        scan: Store of a scan to show; None for none.
 
     Raises:
         ConfigError: A value makes no sense, or a token is missing where others can reach the server.
@@ -38,6 +40,7 @@ class ServeSettings:
     queue: int = 20
     keep_minutes: float = 60
     keep_megabytes: float = 4000
+    scan: Path | None = None
 
     def __post_init__(self) -> None:
         if self.host != "localhost" and not is_ip_address(self.host):
