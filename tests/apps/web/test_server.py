@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import threading
 import time
 
@@ -140,6 +141,18 @@ def test_a_result_can_be_deleted(client, tmp_path):
     assert client.delete(f"/jobs/{job['id']}").status_code == 204
     assert client.get(f"/jobs/{job['id']}").status_code == 404
     assert client.get(f"/jobs/{job['id']}/result").status_code == 404
+
+
+def test_a_result_that_is_deleted_while_it_is_asked_for(tmp_path):
+    with running(tmp_path) as client:
+        job = finish(client, send(client, SMALL))
+        shutil.rmtree(tmp_path / job["id"] / "pyramid")
+        for path in ("tiles/map/0/0/0", "files/mask.png"):
+            answer = client.get(f"/jobs/{job['id']}/{path}")
+            assert answer.status_code == 404, path
+            assert answer.json()["detail"]
+        shutil.rmtree(tmp_path / job["id"])
+        assert client.get(f"/jobs/{job['id']}/result").status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ def make_app(settings: ServeSettings, jobs: Jobs, *, model: str, precision: str)
     app.exception_handler(HTTPException)(_on_refusal)
     app.exception_handler(RequestValidationError)(_on_wrong_parameter)
     app.exception_handler(UnknownJobError)(_on_unknown_job)
+    app.exception_handler(FileNotFoundError)(_on_deleted_result)
     _add_pages(app, settings, model)
     _add_jobs(app, settings, jobs, model, precision)
     _add_results(app, jobs)
@@ -115,6 +116,11 @@ async def _on_wrong_parameter(request: Request, error: RequestValidationError) -
 
 async def _on_unknown_job(request: Request, error: UnknownJobError) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, 404)
+
+
+async def _on_deleted_result(request: Request, error: FileNotFoundError) -> JSONResponse:
+    """Files of a result are deleted while somebody asks for them."""
+    return JSONResponse({"detail": "the results of this job were deleted; send the picture again"}, 404)
 
 
 def _add_pages(app: FastAPI, settings: ServeSettings, model: str) -> None:
