@@ -46,6 +46,22 @@ def test_it_goes_on_from_a_whole_mantranet(imc_task, toy_settings, photographs):
     assert all(torch.equal(own[name], start[name]) for name in shared)
 
 
+def test_a_frozen_extractor_keeps_its_weights_while_the_head_learns(imc_task, tmp_path):
+    task, settings = imc_task(extractor="frozen", steps=2)
+    before = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
+    train(task, settings, tmp_path / "run", accelerator="cpu")
+    after = task.network.state_dict()
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {
+        "imc_head.linear.weight",
+        "imc_head.linear.bias",
+    }
+
+
+def test_a_backbone_with_batch_norm_cannot_be_frozen(rcnn_task):
+    with pytest.raises(ConfigError, match="extractor=frozen is for ManTra-Net"):
+        rcnn_task(extractor="frozen")
+
+
 def darken(image, levels, rng):
     return np.maximum(image.astype(np.int16) - levels, 0).astype(np.uint8)
 

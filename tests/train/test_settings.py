@@ -45,6 +45,7 @@ def test_an_unknown_key_is_named():
         ("regions", 3),
         ("crop_px", 300),
         ("balance", "labels"),
+        ("extractor", "low_rate"),
     ],
 )
 def test_a_senseless_value_is_refused_by_name(field, value):

@@ -144,6 +144,10 @@ class ImcTask:
         )
 
     def parameter_groups(self) -> list[dict[str, Any]]:
+        if self.settings.extractor == "frozen":
+            self.network.requires_grad_(False)
+            self.network.imc_head.requires_grad_(True)
+            return [{"params": list(self.network.imc_head.parameters())}]
         return [{"params": list(self.network.parameters())}]
 
     def description(self) -> dict[str, Any]:

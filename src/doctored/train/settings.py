@@ -115,12 +115,15 @@ class ImcSettings(LoopSettings):
         regions: 1, or 4 for four differently manipulated quarters per crop: four labels for one crop's cost.
         balance: What is drawn alike for training: "classes"; "types", and then the classes of the type; or
             "families", and then the classes of the family. Held-out crops are always drawn by classes.
+        extractor: "full" trains everything, "frozen" the head alone: for a network whose features later training has
+            moved, as `train mantranet` does, and which is to name manipulations.
     """
 
     crop_px: int = 128
     work_px: int = 256
     regions: int = 1
     balance: Balance = "classes"
+    extractor: Literal["full", "frozen"] = "full"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,6 +132,10 @@ class ImcSettings(LoopSettings):
         if self.balance not in get_args(Balance):
             raise ConfigError(
                 f"the training setting balance is {self.balance!r}; choose one of {', '.join(get_args(Balance))}"
+            )
+        if self.extractor not in ("full", "frozen"):
+            raise ConfigError(
+                f"the training setting extractor is {self.extractor!r}; choose 'full' or 'frozen'"
             )
         if not 32 <= self.crop_px <= self.work_px:
             raise ConfigError(
@@ -165,6 +172,10 @@ class RcnnImcSettings(ImcSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.extractor != "full":
+            raise ConfigError(
+                "extractor=frozen is for ManTra-Net, whose head names manipulations; leave it out"
+            )
         if self.crop_px % FEATURE_STRIDE:
             raise ConfigError(
                 f"crop_px is {self.crop_px}; for Constrained R-CNN it needs to be a multiple of {FEATURE_STRIDE}"
