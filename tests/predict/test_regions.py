@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from doctored.predict.regions import (
     Piece,
     TileRegions,
     as_regions,
+    count_votes,
     map_of,
     merge,
     paint_rois,
@@ -70,8 +73,20 @@ def test_a_region_that_no_tile_shows_whole_is_put_together():
     assert region.mask[10].all()
     assert region.mask[0, :400].all()
     assert not region.mask[0, 400:].any()  # the second tile shows it from 104 on
-    localization_map = map_of([whole], (500, 944), SETTINGS)
-    np.testing.assert_allclose(localization_map[200, [150, 250, 500, 700, 850]], [0, 0.7, 0.8, 0.8, 0])
+    localization_map = map_of([whole], np.ones((500, 944), np.float32), SETTINGS)
+    masks = np.array([0, 0.7, 0.8, 0.8, 0])
+    np.testing.assert_allclose(
+        localization_map[200, [150, 250, 500, 700, 850]], 1 - np.exp(-masks - 0.05), rtol=1e-5
+    )
+
+
+def test_votes_of_overlapping_tiles_are_not_added():
+    votes = np.zeros((4, 12), np.float32)
+    box = np.array([[0, 0, 6, 4], [0, 0, 2, 4]], np.float32)
+    for left in (0, 4):
+        found = replace(_found((0, 0, 5, 5)), rois=box, roi_logits=np.zeros(2, np.float32))
+        count_votes(votes[:, left : left + 8], found)
+    assert votes[0].tolist() == [1, 1, 0.5, 0.5, 1, 1, 0.5, 0.5, 0.5, 0.5, 0, 0]
 
 
 def test_a_whole_region_wins_over_a_surer_half_of_it():
@@ -156,5 +171,5 @@ def test_damaged_numbers_are_refused():
 
 def test_nothing_found_is_a_flat_map():
     assert merge([], 8) == []
-    assert not map_of([], (5, 6), SETTINGS).any()
+    assert not map_of([], np.zeros((5, 6), np.float32), SETTINGS).any()
     assert as_regions([], (5, 6), SETTINGS) == ()

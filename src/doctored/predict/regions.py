@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from doctored.core.errors import ModelError
 from doctored.core.inspection import Region
-from doctored.models.constrained_rcnn.paste import localization_map, paste_masks
+from doctored.models.constrained_rcnn.paste import localization_map, paste_masks, roi_pixels, roi_votes
 from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 from doctored.predict.tiling import Tile
 
@@ -162,11 +162,11 @@ def as_regions(
 
 
 def map_of(
-    wholes: Sequence[Whole], size_hw: tuple[int, int], settings: ConstrainedRCNNSettings
+    wholes: Sequence[Whole], votes: NDArray[np.float32], settings: ConstrainedRCNNSettings
 ) -> NDArray[np.float32]:
-    """The localization map (H, W) of a picture with these regions."""
+    """The localization map (H, W) of a picture with these regions and votes (H, W)."""
     masks, boxes, scores = _arrays([piece for whole in wholes for piece in whole])
-    return localization_map(masks, boxes, scores, size_hw, settings.compat)
+    return localization_map(masks, boxes, scores, votes, settings.compat)
 
 
 def _arrays(
@@ -194,12 +194,18 @@ def paint_rois(painted: NDArray[np.float32], rois: NDArray[np.float32], logits: 
 
     Args:
         painted: Lower or higher than the logits, wherever.
-        rois: (R, 4), in pixels of the map; one without area covers the pixel where it is.
+        rois: (R, 4), in pixels of the map.
         logits: (R,).
     """
     height, width = painted.shape
-    starts = np.clip(np.floor(rois[:, :2]), 0, (width - 1, height - 1)).astype(int)
-    ends = np.clip(np.ceil(rois[:, 2:]), starts + 1, (width, height)).astype(int)
-    for (left, top), (right, bottom), logit in zip(starts.tolist(), ends.tolist(), logits, strict=True):
-        area = painted[top:bottom, left:right]
-        np.maximum(area, logit, out=area)
+    for pixels, logit in zip(roi_pixels(rois, (height, width)), logits, strict=True):
+        np.maximum(painted[pixels], logit, out=painted[pixels])
+
+
+def count_votes(votes: NDArray[np.float32], found: TileRegions) -> None:
+    """Raise the votes (h, w) of what a tile sees to those of its regions of interest, in place.
+
+    Where tiles overlap, each has regions of interest of its own, and the votes of one count.
+    """
+    height, width = votes.shape
+    np.maximum(votes, roi_votes(found.rois, found.roi_logits, (height, width)), out=votes)

@@ -16,7 +16,16 @@ from doctored.predict.engine import ConstrainedRCNNEngine, ManTraNetEngine
 from doctored.predict.families import WINDOW_PX, ImcHead, mean_feature_of, window_of
 from doctored.predict.localize import LocalizationPlan, ProgressCallback, localization_logits
 from doctored.predict.raw_score import LARGEST_REGION, SUREST_ROI, ScoreRule
-from doctored.predict.regions import Piece, TileRegions, as_regions, map_of, merge, paint_rois, pieces_of
+from doctored.predict.regions import (
+    Piece,
+    TileRegions,
+    as_regions,
+    count_votes,
+    map_of,
+    merge,
+    paint_rois,
+    pieces_of,
+)
 from doctored.predict.tiling import Tile, blocks, tile_regions
 
 _PROBE_PX = 96
@@ -202,15 +211,17 @@ class ConstrainedRCNNWitness:
         settings = self.engine.settings
         pieces: list[Piece] = []
         surest: list[float] = []
+        votes = np.zeros(size_hw, np.float32)
         for tile, found in self._regions_of_tiles(pixels, on_progress):
             pieces += pieces_of(tile, found, size_hw)
             surest.append(float(found.roi_logits.max()))
+            count_votes(votes[tile.seen], found)
         wholes = merge(pieces, settings.mask_rois_test)
         return WitnessFinding(
             self.name,
             self.sha256,
             max(surest),  # what `SUREST_ROI` makes of the scored map, without that map
-            map_of(wholes, size_hw, settings),
+            map_of(wholes, votes, settings),
             as_regions(wholes, size_hw, settings),
             scaling_for(size_hw, settings).factor,
         )

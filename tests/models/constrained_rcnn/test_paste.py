@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from doctored.models.constrained_rcnn import paste
-from doctored.models.constrained_rcnn.paste import localization_map, paste_masks
+from doctored.models.constrained_rcnn.paste import localization_map, paste_masks, roi_votes
 from doctored.models.constrained_rcnn.roi import mask_targets
 
 ONES = np.ones((1, 14, 14), np.float32)
@@ -74,13 +74,29 @@ def test_half_pixel_masks_come_back_where_they_were():
     assert (pasted ^ mask.numpy()).sum() <= 4 * 4  # the corners come back rounded
 
 
-def test_maps_are_weighted_by_scores_but_for_the_original():
-    scores = np.array([0.25], np.float32)
-    ours = localization_map(ONES, _boxes([1.6, 1.6, 5, 5]), scores, (8, 8), compat=False)
-    assert ours[3, 3] == pytest.approx(0.25)
-    assert ours[1, 1] == 0
-    original = localization_map(ONES, _boxes([1.6, 1.6, 5, 5]), scores, (8, 8), compat=True)
+def test_maps_weigh_votes_by_masks_and_scores_by_hand():
+    scores, votes = np.array([0.25], np.float32), np.full((8, 8), 2, np.float32)
+    votes[7] = 0
+    ours = localization_map(ONES, _boxes([1.6, 1.6, 5, 5]), scores, votes, compat=False)
+    assert ours[3, 3] == pytest.approx(1 - np.exp(-2 * (0.25 + 0.05)))
+    assert ours[1, 1] == pytest.approx(1 - np.exp(-2 * 0.05))
+    assert not ours[7].any()
+
+
+def test_the_originals_map_is_its_masks_alone():
+    scores, votes = np.array([0.25], np.float32), np.zeros((8, 8), np.float32)
+    original = localization_map(ONES, _boxes([1.6, 1.6, 5, 5]), scores, votes, compat=True)
     assert original[3, 3] == original[1, 1] == pytest.approx(1)
+
+
+def test_votes_add_up_the_probabilities_of_what_covers_a_pixel():
+    rois, logits = _boxes([0.5, 0, 4, 3], [2, 1, 6.2, 9]), np.log(np.array([3, 1 / 3], np.float32))
+    votes = roi_votes(rois, logits, (5, 8))
+    expected = np.zeros((5, 8))
+    expected[0:3, 0:4] += 0.75
+    expected[1:5, 2:7] += 0.25
+    np.testing.assert_allclose(votes, expected, rtol=1e-6)
+    assert roi_votes(_boxes([3, 3, 3, 3]), np.zeros(1, np.float32), (5, 8)).sum() == 0.5
 
 
 def test_maps_do_not_exceed_one():

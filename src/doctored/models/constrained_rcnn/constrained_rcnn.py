@@ -12,7 +12,7 @@ from doctored.models.constrained_rcnn.findings import Findings, Regions, Truth
 from doctored.models.constrained_rcnn.guidance import surest_regions
 from doctored.models.constrained_rcnn.losses import Losses, mask_loss, roi_losses, rpn_losses
 from doctored.models.constrained_rcnn.mask_stage import MaskStage
-from doctored.models.constrained_rcnn.paste import localization_map
+from doctored.models.constrained_rcnn.paste import localization_map, roi_votes
 from doctored.models.constrained_rcnn.pixels import network_mask, network_pixels
 from doctored.models.constrained_rcnn.proposals import propose
 from doctored.models.constrained_rcnn.roi import MASK_SIZE, crop_rois, mask_targets
@@ -295,8 +295,9 @@ class ConstrainedRCNN(Trunk):
         return mask_stage.head(crop_rois(fused, rois, self.settings.compat))
 
     def _map(self, regions: Regions, size_hw: tuple[int, int]) -> torch.Tensor:
-        masks, boxes, scores = (
-            tensor.detach().cpu().numpy() for tensor in (regions.masks, regions.boxes_xyxy, regions.scores)
+        arrays = {name: tensor.detach().float().cpu().numpy() for name, tensor in vars(regions).items()}
+        votes = roi_votes(arrays["rois"], arrays["roi_logits"], size_hw)
+        pasted = localization_map(
+            arrays["masks"], arrays["boxes_xyxy"], arrays["scores"], votes, self.settings.compat
         )
-        pasted = localization_map(masks, boxes, scores, size_hw, self.settings.compat)
         return torch.from_numpy(pasted).to(regions.masks.device)

@@ -4,29 +4,66 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BAND_PX = 1 << 20
+_UNMASKED_SHARE = np.float32(0.05)  # what a vote counts where no mask says anything
 
 
 def localization_map(
     masks: NDArray[np.float32],
     boxes: NDArray[np.float32],
     scores: NDArray[np.float32],
-    size_hw: tuple[int, int],
+    votes: NDArray[np.float32],
     compat: bool,
 ) -> NDArray[np.float32]:
-    """(H, W) float32 in [0, 1]: masks weighted by their boxes' scores, or with `compat` as they are, in whole pixels.
+    """(H, W) float32 in [0, 1]: 1 - exp(-votes x (masks + 0.05)), or with `compat` the masks alone, in whole pixels.
 
-    Unweighted, an authentic picture's map would be as bright as a forged one's.
+    Masks are weighted by their boxes' scores: unweighted, an authentic picture's map would be as bright as a forged
+    one's. They are those of the few regions that are left in the end. All regions of interest together know more: how
+    many of them say that a pixel lies in something manipulated.
 
     Args:
         masks: (M, h, w), in [0, 1].
         boxes: (M, 4), in pixels.
         scores: (M,), in [0, 1].
-        size_hw: Of the picture.
+        votes: (H, W), as `roi_votes` counts them.
         compat: As the released code.
     """
     if compat:
-        return paste_masks(masks, np.trunc(boxes), size_hw)
-    return paste_masks(masks * scores[:, None, None], boxes, size_hw)
+        return paste_masks(masks, np.trunc(boxes), votes.shape)
+    found = paste_masks(masks * scores[:, None, None], boxes, votes.shape)
+    # In place: maps of large pictures are large.
+    found += _UNMASKED_SHARE
+    found *= votes
+    np.negative(found, out=found)
+    np.expm1(found, out=found)
+    np.negative(found, out=found)
+    return found
+
+
+def roi_votes(
+    rois: NDArray[np.float32], logits: NDArray[np.float32], size_hw: tuple[int, int]
+) -> NDArray[np.float32]:
+    """(H, W): the probabilities of the regions of interest that cover each pixel, added up.
+
+    Args:
+        rois: (R, 4), in pixels.
+        logits: (R,), of being manipulated.
+        size_hw: Of the picture.
+    """
+    votes = np.zeros(size_hw, np.float32)
+    for pixels, logit in zip(roi_pixels(rois, size_hw), logits, strict=True):
+        votes[pixels] += 0.5 * np.tanh(0.5 * logit) + 0.5
+    return votes
+
+
+def roi_pixels(rois: NDArray[np.float32], size_hw: tuple[int, int]) -> list[tuple[slice, slice]]:
+    """Rows and columns that each region of interest (R, 4) covers; one without area covers the pixel where it is."""
+    height, width = size_hw
+    starts = np.clip(np.floor(rois[:, :2]), 0, (width - 1, height - 1)).astype(int)
+    ends = np.clip(np.ceil(rois[:, 2:]), starts + 1, (width, height)).astype(int)
+    return [
+        (slice(top, bottom), slice(left, right))
+        for (left, top), (right, bottom) in zip(starts.tolist(), ends.tolist(), strict=True)
+    ]
 
 
 def paste_masks(
@@ -43,7 +80,7 @@ def paste_masks(
         (H, W), float32; 0 outside all boxes, which are the pixels whose middle is in none.
     """
     height, width = size_hw
-    pasted = np.zeros(size_hw, np.float32)
+    pasted = np.zeros((height, width), np.float32)
     for mask, (left, top, right, bottom) in zip(masks, boxes.tolist(), strict=True):
         if right <= left or bottom <= top:
             continue
