@@ -18,9 +18,11 @@ from typer.testing import CliRunner
 
 import doctored
 from doctored.apps.cli import app
+from doctored.apps.options import DEFAULT_MODEL
 from doctored.apps.progress import ProgressBar
 from doctored.core.errors import ConfigError, ModelError
 from doctored.core.inspection import AnsweringModel, Inspection, PictureFacts, Region, Timing, WitnessFinding
+from doctored.predict import detector
 
 SCHEMA = json.loads(resources.files("doctored.core").joinpath("inspection.schema.json").read_text("utf-8"))
 
@@ -425,3 +427,7 @@ main()
     assert process.returncode == 1
     assert out == ""
     assert re.fullmatch(r"Error: doctored \w+ needs .*pip install 'doctored\[train\]'\n", err)
+
+
+def test_commands_and_python_mean_the_same_model_by_default():
+    assert DEFAULT_MODEL == detector.DEFAULT_MODEL

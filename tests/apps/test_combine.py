@@ -126,7 +126,7 @@ def test_the_command_writes_a_rule_that_detect_takes(combined, tmp_path, photos)
     rule = read_combination(folder / COMBINATION_FILE)
     assert [one.model for one in rule.witnesses] == ["noise", "ela"]
     assert [one.sha256 for one in rule.witnesses] == [load_witness(name).sha256 for name in ("noise", "ela")]
-    assert "24 generated samples of 128 px" in rule.fitted_on
+    assert "24 generated samples of 128 px (web, chain)" in rule.fitted_on
     assert str(folder / COMBINATION_FILE) in said
     picture = next(photos.glob("*.jpg"))
     result = CliRunner().invoke(
@@ -157,3 +157,22 @@ def test_fewer_than_two_models_are_refused(tmp_path, photos, witnesses):
     result = CliRunner().invoke(app, arguments(photos, tmp_path / "x", witnesses=witnesses))
     assert result.exit_code == 2
     assert "two different models" in result.stderr
+
+
+def test_an_unknown_domain_is_refused(tmp_path, photos):
+    result = CliRunner().invoke(app, arguments(photos, tmp_path / "x", "--domain", "paper"))
+    assert result.exit_code == 2
+    assert "choose web, lossless, chain" in result.stderr
+
+
+def test_the_score_can_be_that_of_one_witness(combined, tmp_path, photos):
+    folder, _ = combined
+    result = CliRunner().invoke(app, arguments(photos, tmp_path / "ela", "--score-of", "ela"))
+    assert result.exit_code == 0, result.output
+    rule, fitted = (read_combination(path / COMBINATION_FILE) for path in (tmp_path / "ela", folder))
+    assert [one.score_weight for one in rule.witnesses] == [0, 1]
+    assert [one.map_weight for one in rule.witnesses] == [one.map_weight for one in fitted.witnesses]
+    assert rule.figures["image_auc"] == rule.figures["image_auc_ela"]
+    result = CliRunner().invoke(app, arguments(photos, tmp_path / "x", "--score-of", "nobody"))
+    assert result.exit_code == 2
+    assert "choose noise or ela" in result.stderr

@@ -1,18 +1,22 @@
-"""The model that comes with the package."""
+"""The models that come with the package."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from doctored.core.imc_classes import IMC_FAMILIES
+from doctored.core.inspection import Region
 from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
+from doctored.models.catalog import COMBINATION
 from doctored.predict import Detector
 from doctored.predict.calibration import CALIBRATION_FILE, FEWEST_LIKE, read_calibration
 from doctored.predict.cpu_features import fast_arithmetic
-from doctored.predict.detector import EMBEDDED, load_witness
+from doctored.predict.detector import EMBEDDED, load_panel, load_witness
 from doctored.predict.weights import read_exported
 
+NAMES = (COMBINATION, "mantranet")
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "splicing.jpg"
 
 
@@ -30,31 +34,43 @@ def exact_map(crop):
     return localization_map("fp32", crop)
 
 
-def test_it_is_complete_and_as_exported():
-    exported = read_exported(EMBEDDED / "mantranet")
-    assert exported.name == "mantranet"
-    assert exported.precisions == ("int8", "bf16", "fp32")
+@pytest.mark.parametrize(
+    ("name", "precisions"),
+    [("mantranet", ("int8", "bf16", "fp32")), ("constrained-rcnn", ("bf16", "fp32"))],
+)
+def test_a_network_is_complete_and_as_exported(name, precisions):
+    exported = read_exported(EMBEDDED / name)
+    assert exported.name == name
+    assert exported.precisions == precisions
     assert exported.training
 
 
-def test_its_calibration_was_made_for_it():
-    calibration = read_calibration(EMBEDDED / "mantranet" / CALIBRATION_FILE)
-    witness = load_witness("mantranet")
-    calibration.check_model(witness.name, witness.sha256, witness.score_rule.name)
+def test_the_combination_is_of_the_networks_that_come_with_it():
+    panel = load_panel(COMBINATION, load_witness)
+    assert [witness.name for witness in panel.witnesses] == ["mantranet", "constrained-rcnn"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_calibration_was_made_for_its_model(name):
+    calibration = read_calibration(EMBEDDED / name / CALIBRATION_FILE)
+    panel = load_panel(name, load_witness)
+    calibration.check_model(panel.name, panel.sha256, panel.raw_score_rule)
     assert len({photograph.group for photograph in calibration.photographs}) >= 8
 
 
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "size_hw", [(64, 64), (200, 300), (256, 384), (600, 800), (1080, 1920), (3000, 4000)]
 )
 @pytest.mark.parametrize("compression", ["lossless", 75.0, 85.0, 92.0])
-def test_its_calibration_judges_pictures_of_ordinary_size_and_compression(size_hw, compression):
-    calibration = read_calibration(EMBEDDED / "mantranet" / CALIBRATION_FILE)
+def test_a_calibration_judges_pictures_of_ordinary_size_and_compression(name, size_hw, compression):
+    calibration = read_calibration(EMBEDDED / name / CALIBRATION_FILE)
     assert len(calibration.like(size_hw, compression).scores) >= FEWEST_LIKE
 
 
-def test_a_verdict_comes_with_the_package(crop):
-    inspection = Detector.from_name("mantranet").inspect(crop)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_verdict_comes_with_the_package(name, crop):
+    inspection = Detector.from_name(name).inspect(crop)
     assert inspection.verdict in ("manipulated", "no_signs")
     comparison = inspection.comparison
     assert inspection.false_alarm_rate == (comparison.as_high + 1) / (comparison.pictures + 1)
@@ -66,6 +82,17 @@ def test_lower_precisions_give_nearly_the_same_map(precision, crop, exact_map):
         pytest.skip("this CPU has no bfloat16 instructions")
     difference = np.abs(localization_map(precision, crop) - exact_map)
     assert 0 < difference.mean() < 0.01
+
+
+def test_constrained_rcnn_alone_does_not_judge(crop):
+    """Its false alarms did not hold at the operating point."""
+    assert Detector.from_name("constrained-rcnn").inspect(crop).verdict == "cannot_judge"
+
+
+def test_mantranet_names_kinds_of_manipulation(crop):
+    family, score = load_witness("mantranet").family_of(crop.pixels, Region((20, 20, 120, 120), None, 1))
+    assert family in IMC_FAMILIES
+    assert 1 / len(IMC_FAMILIES) <= score <= 1
 
 
 def test_the_map_says_something(exact_map):

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from doctored.apps.options import DEFAULT_MODEL
 from doctored.apps.progress import ProgressBar
 
 calibrate_app = typer.Typer(rich_markup_mode=None)
@@ -24,7 +25,7 @@ def calibrate(
         typer.Option(
             "--model", help="Name from 'doctored models', or the folder of a run or an exported model."
         ),
-    ] = "mantranet",
+    ] = DEFAULT_MODEL,
     output: Annotated[
         Path, typer.Option("--output", metavar="FILE", help="The calibration to write.")
     ] = Path("calibration.json"),

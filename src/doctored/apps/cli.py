@@ -17,6 +17,7 @@ from doctored.apps.data_cli import data_app
 from doctored.apps.evaluate_cli import evaluate_app
 from doctored.apps.forge_cli import forge_app
 from doctored.apps.options import (
+    DEFAULT_MODEL,
     CalibrationFile,
     Device,
     Fpr,
@@ -143,7 +144,7 @@ def detect(
     ] = None,
     as_json: AsJson = False,
     device: Device = "auto",
-    model: Model = "mantranet",
+    model: Model = DEFAULT_MODEL,
     tile: Tile = None,
     precision: Precision = "auto",
     fpr: Fpr = 0.05,

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from doctored.core.inspection import WitnessFinding
     from doctored.data.forgery_stream import ForgeryStream
     from doctored.predict.witnesses import Witness
+    from doctored.synth.histories import Domain
     from doctored.train.logistic import LogisticFit
 
 _PIXELS_PER_CLASS = 200
@@ -26,15 +27,17 @@ class FittedWeights:
     """What a combination consists of.
 
     Attributes:
-        hashes: SHA-256 of the model of each witness.
+        names: Of the witnesses.
+        hashes: SHA-256 of the model of each.
         of_map: From the log-odds of the witnesses' maps to those of a pixel being manipulated.
-        of_picture: From their raw scores to the log-odds of a picture being manipulated.
+        score_weights: (F,), of their raw scores.
         figures: What each witness, and the rule, make of the samples fitted on.
     """
 
+    names: tuple[str, ...]
     hashes: tuple[str, ...]
     of_map: "LogisticFit"
-    of_picture: "LogisticFit"
+    score_weights: NDArray[np.float64]
     figures: dict[str, float]
 
 
@@ -57,12 +60,12 @@ class _Seen:
     aucs: list[float]
 
 
-def check_combination(output: Path, models: Sequence[str], *, force: bool) -> None:
+def check_combination(output: Path, models: Sequence[str], score_of: str | None, *, force: bool) -> None:
     """Refuse what makes no sense, before any work is done.
 
     Raises:
         ConfigError: There is a combination in the folder already and force is not given, or fewer than two models are
-            named, or one twice.
+            named, or one twice, or the score is to be that of another.
     """
     from doctored.predict.combination import COMBINATION_FILE
 
@@ -71,6 +74,22 @@ def check_combination(output: Path, models: Sequence[str], *, force: bool) -> No
         raise ConfigError(f"{path} already exists; choose another --output, or overwrite it with --force")
     if len(models) < 2 or len(set(models)) < len(models):
         raise ConfigError(f"a combination is of two different models or more; got {', '.join(models)}")
+    if score_of is not None and score_of not in models:
+        raise ConfigError(f"--score-of is {score_of!r}; choose {' or '.join(models)}")
+
+
+def domain_shares(names: Sequence[str]) -> "dict[Domain, float]":
+    """The shares of the named domains of forgeries among all of these, as in training.
+
+    Raises:
+        ConfigError: There is no such domain.
+    """
+    from doctored.synth.histories import DOMAIN_SHARES
+
+    unknown = [name for name in names if name not in DOMAIN_SHARES]
+    if unknown:
+        raise ConfigError(f"--domain is {unknown[0]!r}; choose {', '.join(DOMAIN_SHARES)}")
+    return {domain: share for domain, share in DOMAIN_SHARES.items() if domain in names}
 
 
 def fit_combination(
@@ -113,7 +132,15 @@ def fit_combination(
     scores = np.array([one.raw_scores for one in seen])
     of_picture = fit_logistic(scores, forged, _balanced(forged))
     hashes = tuple(witness.sha256 for witness in witnesses)
-    return FittedWeights(hashes, of_map, of_picture, _figures(witnesses, seen, scores @ of_picture.weights))
+    figures = _figures(witnesses, seen, scores @ of_picture.weights)
+    names = tuple(witness.name for witness in witnesses)
+    return FittedWeights(names, hashes, of_map, of_picture.weights, figures)
+
+
+def with_score_of(fitted: FittedWeights, number: int) -> FittedWeights:
+    """The same map, with the raw score of one witness alone for whole pictures."""
+    figures = fitted.figures | {"image_auc": fitted.figures[f"image_auc_{fitted.names[number]}"]}
+    return replace(fitted, score_weights=np.eye(len(fitted.hashes))[number], figures=figures)
 
 
 def _balanced(positive: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -185,7 +212,7 @@ def write_combination(fitted: FittedWeights, models: Sequence[str], fitted_on: s
     found = [
         name if name in CATALOG else os.path.relpath(name, output).replace(os.sep, "/") for name in models
     ]
-    numbers = zip(found, fitted.hashes, fitted.of_map.weights, fitted.of_picture.weights, strict=True)
+    numbers = zip(found, fitted.hashes, fitted.of_map.weights, fitted.score_weights, strict=True)
     witnesses = tuple(
         WitnessWeights(model, sha256, float(of_map), float(of_picture))
         for model, sha256, of_map, of_picture in numbers

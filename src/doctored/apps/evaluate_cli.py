@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from doctored.apps.options import DEFAULT_MODEL
 from doctored.apps.progress import ProgressBar
 from doctored.core.errors import ConfigError, MissingExtraError
 
@@ -68,7 +69,7 @@ def evaluate(
         typer.Option(
             "--model",
             help="Name from 'doctored models', or the folder of a run or an exported model; repeatable.",
-            show_default="mantranet",
+            show_default=DEFAULT_MODEL,
         ),
     ] = None,
     data: Annotated[
@@ -180,7 +181,7 @@ def evaluate(
     from doctored.evaluate.robustness import CONTROLS, SWEEP
 
     settings = EvaluateSettings(
-        models=tuple(model or ["mantranet"]),
+        models=tuple(model or [DEFAULT_MODEL]),
         data=tuple(named),
         protocol=make_protocol(
             protocol,

@@ -13,6 +13,9 @@ def positive(number: float) -> float:
     return number
 
 
+DEFAULT_MODEL = "both"
+"""As `doctored.predict.detector.DEFAULT_MODEL`, which is slow to import."""
+
 Pictures = Annotated[
     list[str],
     typer.Argument(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from doctored.apps.options import (
+    DEFAULT_MODEL,
     CalibrationFile,
     Device,
     Fpr,
@@ -43,7 +44,7 @@ def report(
         ),
     ],
     device: Device = "auto",
-    model: Model = "mantranet",
+    model: Model = DEFAULT_MODEL,
     tile: Tile = None,
     precision: Precision = "auto",
     fpr: Fpr = 0.05,

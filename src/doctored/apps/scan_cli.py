@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from doctored.apps.options import (
+    DEFAULT_MODEL,
     CalibrationFile,
     Device,
     Fpr,
@@ -53,7 +54,7 @@ def scan(
         ),
     ] = None,
     device: Device = "auto",
-    model: Model = "mantranet",
+    model: Model = DEFAULT_MODEL,
     precision: Precision = "auto",
     fpr: Fpr = 0.05,
     calibration: CalibrationFile = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from doctored.apps.options import (
+    DEFAULT_MODEL,
     CalibrationFile,
     Device,
     Fpr,
@@ -51,7 +52,7 @@ def serve(
         ),
     ] = None,
     device: Device = "auto",
-    model: Model = "mantranet",
+    model: Model = DEFAULT_MODEL,
     tile: Tile = None,
     precision: Precision = "auto",
     fpr: Fpr = 0.05,

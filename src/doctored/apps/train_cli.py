@@ -329,6 +329,24 @@ def combination(
     split: Split = None,
     samples: Annotated[int, typer.Option("--samples", min=20, help="Forgeries to fit on.")] = 600,
     crop_px: Annotated[int, typer.Option("--crop-px", min=128, help="Side of a forgery.")] = 320,
+    domain: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--domain",
+            help="History of the forgeries: web, chain or lossless; repeatable.",
+            show_default="web, chain",
+        ),
+    ] = None,
+    score_of: Annotated[
+        str | None,
+        typer.Option(
+            "--score-of",
+            metavar="WITNESS",
+            help="Take the score of whole pictures from this one alone, for instance because the false alarms of "
+            "another do not hold.",
+            show_default="fitted like the map",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the forgeries.")] = 0,
     device: Device = "auto",
     precision: Annotated[str, typer.Option("--precision", help="auto, int8, bf16 or fp32.")] = "auto",
@@ -343,24 +361,35 @@ def combination(
         doctored train combination photos --output models/both
         doctored train combination photos --witness models/a --witness models/b --output models/ab
     """
-    from doctored.apps.combine import check_combination, fit_combination, write_combination
+    from doctored.apps.combine import (
+        check_combination,
+        domain_shares,
+        fit_combination,
+        with_score_of,
+        write_combination,
+    )
     from doctored.apps.progress import ProgressBar
     from doctored.data.forgery_stream import ForgeryStream
     from doctored.predict.detector import load_witness
     from doctored.synth.histories import smallest_side_px
 
     models = witness or ["mantranet", "constrained-rcnn"]
-    check_combination(output, models, force=force)
+    check_combination(output, models, score_of, force=force)
+    # What people ask about has nearly always been saved as JPEG; fresh camera pixels favour one witness over the
+    # other far more than such files do.
+    shares = domain_shares(domain or ["web", "chain"])
     witnesses = [load_witness(name, device=device, precision=precision) for name in models]
     folder = pool or output.with_name(f"{output.name}.pool")
     learn, _, source = _pools(photos, split, free_only, folder, annotations, smallest_side_px(crop_px))
     fitted_on = (
-        f"{samples} generated samples of {crop_px} px, {source['photographs']} photographs "
+        f"{samples} generated samples of {crop_px} px ({', '.join(shares)}), {source['photographs']} photographs "
         f"({', '.join(source['sources'])}), seed {seed}"
     )
-    stream = ForgeryStream(learn, crop_px, seed)
+    stream = ForgeryStream(learn, crop_px, seed, domain_shares=shares)
     with ProgressBar("samples") as bar:
         fitted = fit_combination(witnesses, stream, samples, bar.show)
+    if score_of is not None:
+        fitted = with_score_of(fitted, models.index(score_of))
     print(write_combination(fitted, models, fitted_on, output))
 
 

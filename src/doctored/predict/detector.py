@@ -42,7 +42,7 @@ from doctored.predict.verdict import (
 from doctored.predict.weights import MANIFEST_FILE, RUN_FILE, load_run, read_exported, run_sha256
 from doctored.predict.witnesses import ConstrainedRCNNWitness, ManTraNetWitness, Witness, YardstickWitness
 
-DEFAULT_MODEL = "mantranet"
+DEFAULT_MODEL = COMBINATION
 EMBEDDED = Path(doctored.__file__).parent / "embedded"
 _FEATURES_MEMORY_MB = 4000.0
 
