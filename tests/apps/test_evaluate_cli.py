@@ -148,7 +148,14 @@ def test_costs_are_one_table(benchmark, tmp_path, monkeypatch):
         "noise",
     ]
     run("--cost", "--cost-mp", "0.1", "--json")
-    assert [model for model, *_ in measured[2:]] == ["mantranet", "centre", "sharpness", "ela", "noise"]
+    assert [model for model, *_ in measured[2:]] == [
+        "mantranet",
+        "constrained-rcnn",
+        "centre",
+        "sharpness",
+        "ela",
+        "noise",
+    ]
 
 
 def test_progress_counts_views_of_pictures(benchmark, monkeypatch):

@@ -43,7 +43,7 @@ def test_yardsticks_have_no_parameters_and_every_installed_model_is_listed():
     assert count_operations("ela") == (0, 0.0)
     assert set(catalogued_models()) == {
         name for name, entry in CATALOG.items() if entry.kind == "yardstick"
-    } | {"mantranet"}
+    } | {"mantranet", "constrained-rcnn"}
 
 
 def test_costs_are_measured_in_processes_of_their_own():

@@ -185,6 +185,7 @@ def embedded_toy(exported_toy: ExportedModel, tmp_path: Path, monkeypatch: pytes
     """Makes the toy the default model."""
     os.symlink(exported_toy.folder, tmp_path / "mantranet")
     monkeypatch.setattr(detector, "EMBEDDED", tmp_path)
+    monkeypatch.setattr(detector, "DEFAULT_MODEL", "mantranet")
     detector._kept_detector.cache_clear()
     yield
     detector._kept_detector.cache_clear()
