@@ -60,7 +60,9 @@ def _photograph(browser: Browser, url: str, context: dict[str, object]) -> bytes
     page.mouse.move(0, 0)
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(800)
-    page.evaluate("window.scrollTo(0, 0)")  # a long list of regions makes the page scroll to what is filled in
+    page.evaluate(
+        "window.scrollTo(0, 0)"
+    )  # a long list of regions makes the page scroll to what is filled in
     return page.screenshot()
 
 
