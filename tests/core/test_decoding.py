@@ -1,6 +1,5 @@
 """Pixels of every format against what was written, or against a second library."""
 
-import base64
 import io
 import struct
 import sys
@@ -14,6 +13,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, ImageOps
 
+from core.made_files import HEIC
 from doctored.core import decoding
 from doctored.core.errors import ImageReadError, MissingExtraError
 from doctored.core.picture import Picture
@@ -24,19 +24,6 @@ RGB = RNG.integers(0, 256, (21, 34, 3), dtype=np.uint8)
 ALPHA = RNG.integers(0, 256, (21, 34), dtype=np.uint8)
 ALPHA[:5] = 0
 DEEP = RNG.integers(0, 65536, (21, 34, 4), dtype=np.uint16)
-
-# 24 x 16 pixels in four flat quarters, written by x265 with full chroma.
-HEIC = base64.b64decode(
-    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAa5tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAA"
-    "AA5waXRtAAAAAAACAAAAEGlkYXQAAAAAABgAEAAAADhpbG9jAQAAAERAAAIAAQAAAAAAAAHSAAEAAAAAAAAAmgACAAEAAAAAAAAA"
-    "AQAAAAAAAAAIAAAAOGlpbmYAAAAAAAIAAAAVaW5mZQIAAAEAAQAAaHZjMQAAAAAVaW5mZQIAAAAAAgAAZ3JpZAAAAADZaXBycAAA"
-    "ALdpcGNvAAAAd2h2Y0MBBAgAAAAAAAAAAAAe8AD8//j4AAAPAyAAAQAXQAEMAf//BAgAAAMAnjgAAAMAAB66AkAhAAEAKkIBAQQI"
-    "AAADAJ44AAADAAAekAQQILLdVdNc3AgIGBAAAAMAEAAAAwAQgCIAAQAIRAHBcxgwGJAAAAAUaXNwZQAAAAAAAABAAAAAQAAAABRp"
-    "c3BlAAAAAAAAABgAAAAQAAAAEHBpeGkAAAAAAwgICAAAABppcG1hAAAAAAAAAAIAAQKBAgACAgOEAAAAGmlyZWYAAAAAAAAADmRp"
-    "bWcAAgABAAEAAACibWRhdAAAAJYoAa8GMhsaDIBdQcV288///3nvQ9nMf03mZ/55/+9DR18wrlG4AW/75uEgD7tV8Mmqxmqt+P1w"
-    "fsbD9KgEwDR81zm2rCCizzy1aCfx49gtHtaDwBz9cQfstH5WT7z/7OZQbVbQXVVyc5ntG5B3CgVNJJ+RP4g88X2T56+r9D/rAw8w"
-    "uzHqCAXjevWcFKmpiDJjm20TZDA="
-)
 
 
 def read(path: Path, data: bytes) -> Picture:

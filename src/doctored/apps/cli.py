@@ -21,6 +21,7 @@ from doctored.apps.options import (
     CalibrationFile,
     Device,
     Fpr,
+    Isolate,
     MaxMegabytes,
     MaxMegapixels,
     Model,
@@ -151,6 +152,7 @@ def detect(
     calibration: CalibrationFile = None,
     max_mp: MaxMegapixels = 400,
     max_mb: MaxMegabytes = 500,
+    isolate: Isolate = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite results in --output.")] = False,
 ) -> None:
     """Say of each picture whether it was manipulated, and where.
@@ -160,6 +162,7 @@ def detect(
         doctored detect --json *.jpg > results.jsonl
     """
     from doctored.apps.detect import Batch, list_inputs, results, summary
+    from doctored.apps.isolation import file_parser
     from doctored.apps.outputs import plan_outputs, prepare_folder
     from doctored.predict import Detector
 
@@ -174,13 +177,13 @@ def detect(
         plans = plan_outputs(output, paths, detector.witness_names)
         prepare_folder(output, plans, paths, force=force)
     failed = False
-    with ProgressBar("pictures") as bar:
+    with file_parser(max_mp, max_mb, isolate=isolate) as parser, ProgressBar("pictures") as bar:
 
         def announce(sentence: str) -> None:
             bar.hide()
             typer.echo(sentence, err=True)
 
-        batch = Batch(paths, detector, max_mp, max_mb, bar.show, announce)
+        batch = Batch(paths, detector, max_mp, max_mb, bar.show, announce, parser)
         for result in results(batch, plans):
             bar.hide()
             if result["error"] is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from doctored.core.errors import DoctoredError
 
 if TYPE_CHECKING:
+    from doctored.apps.file_parser import FileParser
     from doctored.apps.outputs import OutputFiles
     from doctored.core.inspection import Inspection
     from doctored.core.picture import Picture
@@ -56,6 +57,7 @@ class Batch:
         on_progress: Called with the number of pictures done, in which the one at work counts as the share of it
             that is done, and with the number of all.
         announce: Called with a sentence before anything that will take long.
+        parser: What parses the files.
     """
 
     paths: Sequence[str]
@@ -64,6 +66,7 @@ class Batch:
     max_megabytes: float
     on_progress: Callable[[float, int], None]
     announce: Callable[[str], None]
+    parser: "FileParser"
 
     def each(
         self, use: "Callable[[int, Picture, Inspection], _Outcome]", fail: Callable[[str, str], _Outcome]
@@ -86,10 +89,8 @@ class Batch:
             yield outcome
 
     def _inspect(self, number: int, use: "Callable[[int, Picture, Inspection], _Outcome]") -> _Outcome:
-        from doctored.core.read_image import read_image
-
         path = self.paths[number]
-        picture = read_image(path, max_megapixels=self.max_megapixels, max_megabytes=self.max_megabytes)
+        picture = self.parser.read(path, max_megapixels=self.max_megapixels, max_megabytes=self.max_megabytes)
         self._announce_duration(number, picture)
         inspection = self.detector.inspect(
             picture, on_progress=lambda done, total: self.on_progress(number + done / total, len(self.paths))

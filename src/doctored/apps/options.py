@@ -55,6 +55,13 @@ CalibrationFile = Annotated[
 MaxMegapixels = Annotated[
     float, typer.Option("--max-mp", callback=positive, help="Refuse pictures of more megapixels.")
 ]
+Isolate = Annotated[
+    bool,
+    typer.Option(
+        "--isolate",
+        help="Read picture files in a process without files, network, or much memory; Linux only.",
+    ),
+]
 MaxMegabytes = Annotated[
     float, typer.Option("--max-mb", callback=positive, help="Refuse files of more megabytes.")
 ]

@@ -12,6 +12,7 @@ from doctored.apps.options import (
     CalibrationFile,
     Device,
     Fpr,
+    Isolate,
     MaxMegabytes,
     MaxMegapixels,
     Model,
@@ -63,6 +64,7 @@ def report(
     ] = None,
     max_mp: MaxMegapixels = 400,
     max_mb: MaxMegabytes = 500,
+    isolate: Isolate = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the report.")] = False,
 ) -> None:
     """Write a report about pictures: verdict, map, close-ups, and what their files say.
@@ -72,6 +74,7 @@ def report(
         doctored report *.jpg --output report.pdf --model models/mine
     """
     from doctored.apps.detect import Batch, list_inputs
+    from doctored.apps.isolation import file_parser
     from doctored.apps.outputs import write_complete
     from doctored.apps.report import FailedSection, Origin, Report, encode_report, picture_section
     from doctored.predict import Detector
@@ -85,7 +88,10 @@ def report(
         model, device=device, precision=precision, tile=tile, fpr=fpr, calibration=calibration
     )
     sections: list[PictureSection | FailedSection] = []
-    with ProgressBar("pictures") as bar:
+    with (
+        file_parser(max_mp, max_mb, isolate=isolate, with_credentials=True) as parser,
+        ProgressBar("pictures") as bar,
+    ):
 
         def announce(sentence: str) -> None:
             bar.hide()
@@ -95,10 +101,15 @@ def report(
             number: int, picture: "Picture", inspection: "Inspection"
         ) -> "PictureSection | FailedSection":
             return picture_section(
-                paths[number], picture, inspection, show_position=show_position, trust_anchors=trust_anchors
+                paths[number],
+                picture,
+                inspection,
+                show_position=show_position,
+                trust_anchors=trust_anchors,
+                parser=parser,
             )
 
-        batch = Batch(paths, detector, max_mp, max_mb, bar.show, announce)
+        batch = Batch(paths, detector, max_mp, max_mb, bar.show, announce, parser)
         for section in batch.each(section_of, FailedSection):
             sections.append(section)
             if isinstance(section, FailedSection):

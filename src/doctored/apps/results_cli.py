@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from doctored.apps.options import MaxMegabytes, MaxMegapixels
+from doctored.apps.options import Isolate, MaxMegabytes, MaxMegapixels
 from doctored.apps.progress import ProgressBar
 from doctored.core.errors import ConfigError
 
@@ -128,6 +128,7 @@ def report(
     fpr: FprAnew = None,
     max_mp: MaxMegapixels = 400,
     max_mb: MaxMegabytes = 500,
+    isolate: Isolate = False,
     force: Force = False,
 ) -> None:
     """Write a page: the spread of the scores, the highest with their maps, errors, and pictures that look alike.
@@ -136,6 +137,7 @@ def report(
         doctored results report scan.db --output scan.html
         doctored results report scan.db --output new.html --since 2026-03-31
     """
+    from doctored.apps.isolation import file_parser
     from doctored.apps.outputs import write_complete
     from doctored.apps.scan.analyse import Limits
     from doctored.apps.scan.report import scan_page
@@ -144,8 +146,8 @@ def report(
         raise ConfigError(f"{output} does not say that it is a page; end its name in .html")
     _check_output(output, force=force)
     wanted = _filter(verdict, False, above, match, since, fpr)
-    with ProgressBar("thumbnails") as bar:
-        page = scan_page(stores, wanted, Limits(max_mp, max_mb), bar.show)
+    with file_parser(max_mp, max_mb, isolate=isolate) as parser, ProgressBar("thumbnails") as bar:
+        page = scan_page(stores, wanted, Limits(max_mp, max_mb), bar.show, parser)
     write_complete(output, lambda file: file.write(page.encode("utf-8", "backslashreplace")))
     _mention_unfinished(stores)
     typer.echo(f"see {output}")

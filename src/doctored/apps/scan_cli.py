@@ -11,6 +11,7 @@ from doctored.apps.options import (
     CalibrationFile,
     Device,
     Fpr,
+    Isolate,
     MaxMegabytes,
     MaxMegapixels,
     Model,
@@ -91,6 +92,7 @@ def scan(
         float | None,
         typer.Option("--max-seconds", min=1, help="Give up files that take longer.", show_default="no limit"),
     ] = None,
+    isolate: Isolate = False,
 ) -> None:
     """Look at many pictures, and keep one row for each file in an SQLite file.
 
@@ -102,6 +104,7 @@ def scan(
         doctored scan photos more.zip 's3://bucket/2024/*.jpg' --output scan.db --maps maps
         doctored scan s3://bucket --output s3://results/scan --runner ray --address auto
     """
+    from doctored.apps.isolation import check_supported
     from doctored.apps.scan.analyse import Limits
     from doctored.apps.scan.entries import Listing, Shard, read_list
     from doctored.apps.scan.run import default_workers
@@ -112,6 +115,8 @@ def scan(
     given = [*(sources or ()), *(source for path in lists or () for source in read_list(str(path)))]
     if not given:
         raise typer.BadParameter("there is no file in what was given; name a SOURCE, or a --list of them")
+    if isolate:
+        check_supported()
     count = workers or default_workers(device, model)
     settings = WorkerSettings(
         model=model,
@@ -122,6 +127,7 @@ def scan(
         threads=1 if runner == "ray" else None,
         limits=Limits(max_mp, max_mb, max_seconds),
         maps=maps,
+        isolate=isolate,
     )
     part = None if shard is None else Shard.parse(shard)
     try:

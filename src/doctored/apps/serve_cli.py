@@ -10,6 +10,7 @@ from doctored.apps.options import (
     CalibrationFile,
     Device,
     Fpr,
+    Isolate,
     MaxMegabytes,
     MaxMegapixels,
     Model,
@@ -84,6 +85,7 @@ def serve(
             show_default="none",
         ),
     ] = None,
+    isolate: Isolate = False,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
     ] = False,
@@ -114,6 +116,7 @@ def serve(
         keep_minutes=keep_minutes,
         keep_megabytes=keep_mb,
         scan=scan,
+        isolate=isolate,
     )
     if scan is not None:
         connect(scan).close()  # to say now, rather than to the first visitor, that it is no store

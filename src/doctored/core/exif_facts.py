@@ -10,8 +10,10 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
+LARGEST_THUMBNAIL = 1 << 20
+"""In bytes; a larger one counts as none."""
+
 _LONGEST_TEXT = 200
-_LARGEST_THUMBNAIL = 1 << 20
 _HEADER = b"Exif\0\0"
 
 
@@ -130,7 +132,7 @@ def _degrees(value: Any, negative: bool) -> float | None:
 def _thumbnail(block: bytes, directory: Mapping[int, Any]) -> bytes | None:
     offset = directory.get(ExifTags.Base.JpegIFOffset)
     length = directory.get(ExifTags.Base.JpegIFByteCount)
-    if not (isinstance(offset, int) and isinstance(length, int) and 0 < length <= _LARGEST_THUMBNAIL):
+    if not (isinstance(offset, int) and isinstance(length, int) and 0 < length <= LARGEST_THUMBNAIL):
         return None
     start = offset + (len(_HEADER) if block.startswith(_HEADER) else 0)
     return block[start : start + length] or None

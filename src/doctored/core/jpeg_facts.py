@@ -19,6 +19,8 @@ _SUBSAMPLING_NAMES = {
     (4, 1): "4:1:1",
     (4, 2): "4:1:0",
 }
+SUBSAMPLINGS = frozenset({*_SUBSAMPLING_NAMES.values(), "grey", "other"})
+"""All that `JpegFacts.subsampling` can be."""
 
 
 @dataclass(frozen=True)

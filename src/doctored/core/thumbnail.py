@@ -5,6 +5,7 @@ A program that changes a picture and leaves the thumbnail alone leaves the earli
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,8 +54,14 @@ class ThumbnailComparison:
         return self.similarity >= 0.95
 
 
-def compare_thumbnail(picture: Picture) -> ThumbnailComparison | None:
+def compare_thumbnail(
+    picture: Picture, decode: Callable[..., Picture] = decode_image
+) -> ThumbnailComparison | None:
     """Compare a picture with the thumbnail in its file.
+
+    Args:
+        picture: As it was read from its file.
+        decode: What decodes the thumbnail, called as `decode_image` is.
 
     Returns:
         None if there is no thumbnail.
@@ -65,7 +72,7 @@ def compare_thumbnail(picture: Picture) -> ThumbnailComparison | None:
     if picture.exif is None or picture.exif.thumbnail is None:
         return None
     name = f"the thumbnail in {picture.path}"
-    stored = decode_image(name, picture.exif.thumbnail, max_megapixels=_MAX_MEGAPIXELS).pixels
+    stored = decode(name, picture.exif.thumbnail, max_megapixels=_MAX_MEGAPIXELS).pixels
     height, width = stored.shape[:2]
     upright = np.empty((width, height, 3) if picture.orientation >= 5 else (height, width, 3), np.uint8)
     as_stored(upright, picture.orientation)[...] = stored

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from apps.isolation.hostile_child import HOSTILE_PROGRAM
+from doctored.apps.isolation import parent
 from doctored.apps.scan.analyse import Limits
 from doctored.apps.scan.workers import WorkerSettings
 from doctored.predict import Detector
@@ -86,6 +88,14 @@ def dangerous(log, **changes):
     """Settings whose workers note in a file what they look at, one path to a line, and in another their parents."""
     values = {name: getattr(NOISE, name) for name in NOISE.__dataclass_fields__}
     return replace(DangerousSettings(**values), calibration=str(log), **changes)
+
+
+class TakenOverSettings(WorkerSettings):
+    """Files are parsed apart, by a program that obeys hostile ones."""
+
+    def parser(self):
+        parent.PROGRAM = HOSTILE_PROGRAM
+        return super().parser()
 
 
 class MortalSettings(WorkerSettings):

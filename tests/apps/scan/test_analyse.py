@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from apps.scan.cases import write_picture
+from doctored.apps.file_parser import FileParser
 from doctored.apps.scan.analyse import Analyst, Limits, difference_hash
 from doctored.apps.scan.entries import Listing
 from doctored.core.read_image import read_image
@@ -54,7 +55,7 @@ def test_maps_are_named_by_what_the_file_holds(tmp_path):
 
 def test_a_refused_claim_decodes_nothing(tmp_path, monkeypatch):
     path = write_picture(tmp_path / "a.png", 1)
-    monkeypatch.setattr("doctored.apps.scan.analyse.decode_image", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr(FileParser, "decode", lambda *_, **__: pytest.fail("decoded"))
     asked = []
     assert analyse(path, lambda sha256: asked.append(sha256) or False) is None
     assert asked == [read_image(path).sha256]

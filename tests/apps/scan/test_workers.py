@@ -3,7 +3,18 @@ import sys
 
 import pytest
 
-from apps.scan.cases import EXITS, HANGS, KILLS, NOISE, MortalSettings, dangerous, looked_at, write_picture
+from apps.isolation.hostile_child import COMMAND
+from apps.scan.cases import (
+    EXITS,
+    HANGS,
+    KILLS,
+    NOISE,
+    MortalSettings,
+    TakenOverSettings,
+    dangerous,
+    looked_at,
+    write_picture,
+)
 from doctored.apps.scan.analyse import Limits
 from doctored.apps.scan.entries import Listing
 from doctored.apps.scan.workers import WorkerPool
@@ -91,3 +102,20 @@ def test_workers_that_cannot_begin_are_a_sentence(tmp_path):
     values = {name: getattr(NOISE, name) for name in NOISE.__dataclass_fields__}
     with pytest.raises(DoctoredError, match=r"end before they begin \(exit status 4\)"):
         run(tmp_path, MortalSettings(**values), 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits processes so")
+def test_a_picture_that_ends_its_decoder_costs_its_own_row_only(tmp_path):
+    for number in range(3):
+        write_picture(tmp_path / f"{number}.png", number)
+    for name, command in (("0a.jpg", b"crash"), ("0b.jpg", b"fill"), ("0c.jpg", b"exit")):
+        (tmp_path / name).write_bytes(COMMAND + command)
+    values = {name: getattr(NOISE, name) for name in NOISE.__dataclass_fields__} | {"isolate": True}
+    found = run(tmp_path, TakenOverSettings(**values), 1)
+    assert "0a.jpg ended the process (SIGSEGV) that reads files apart" in found["0a.jpg"].error
+    assert "0b.jpg needs more than the" in found["0b.jpg"].error
+    assert "0c.jpg ended the process (exit status 3)" in found["0c.jpg"].error
+    here = run(tmp_path, NOISE, 1)
+    for number in range(3):
+        assert found[f"{number}.png"].result == here[f"{number}.png"].result
+        assert found[f"{number}.png"].difference_hash == here[f"{number}.png"].difference_hash

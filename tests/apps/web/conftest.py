@@ -98,9 +98,10 @@ def running(folder, analyse=None, **settings):
     from doctored.predict import Detector
 
     settings = ServeSettings(**settings)
-    analyse = analyse or Analysis(Detector.from_name("sharpness"), settings.max_megapixels)
+    parser = settings.parser()
+    analyse = analyse or Analysis(Detector.from_name("sharpness"), settings.max_megapixels, parser)
     jobs = Jobs(analyse, folder, settings)
-    server = http_server(make_app(settings, jobs, model="sharpness", precision="fp32"))
+    server = http_server(make_app(settings, jobs, model="sharpness", precision="fp32", parser=parser))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -111,6 +112,7 @@ def running(folder, analyse=None, **settings):
         finally:
             server.should_exit = True
             thread.join(20)
+            parser.close()
 
 
 def send(client, data, name="photo.jpg", **options):

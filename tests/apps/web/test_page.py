@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from apps.web.conftest import IMAGES, finish, running, send, serving
 from core.made_files import jpeg_bytes, scene
+from doctored.apps.file_parser import FileParser
 
 FORGED = IMAGES / "splicing.jpg"
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -271,7 +272,7 @@ def _server_of_two_witnesses(folder):
             regions = (Region((100, 60, 160, 120), "splicing", 0.9), Region((300, 200, 340, 260), None, 0.6))
             return inspection_of(picture, maps=maps, regions=regions)
 
-    context = running(folder, Analysis(Detector(), 3))
+    context = running(folder, Analysis(Detector(), 3, FileParser()))
     held = []
 
     class Served:

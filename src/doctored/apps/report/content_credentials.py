@@ -6,12 +6,14 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from doctored.apps.file_parser import FileParser
 from doctored.core.exif_facts import one_line
 from doctored.core.picture import Picture
 
 CredentialState = Literal["valid", "unknown_signer", "broken", "none", "not_checked"]
+CREDENTIAL_STATES = get_args(CredentialState)
 
 _MEDIA_TYPES = {
     "JPEG": "image/jpeg",
@@ -51,23 +53,37 @@ class ContentCredentials:
         return asdict(self) | {"failures": list(self.failures)}
 
 
-def read_content_credentials(picture: Picture, trust_anchors: str | None = None) -> ContentCredentials:
+def read_content_credentials(
+    picture: Picture, trust_anchors: str | None = None, parser: FileParser | None = None
+) -> ContentCredentials:
     """Check the manifest in a picture's file. Nothing is fetched: no manifest, no list of trust, no revocation.
 
     Args:
         picture: As it was read from its file, which is read once more.
         trust_anchors: Certificates in PEM format of those who are trusted; with None every signer is unknown.
+        parser: What parses the file; None for this process.
     """
     media_type = _MEDIA_TYPES.get(picture.format)
     if picture.path is None or media_type is None:
-        return _not_checked(f"there are none in this format ({picture.format})")
+        return not_checked(f"there are none in this format ({picture.format})")
+    data = _same_file(picture)
+    if data is None:
+        return not_checked("the file has changed or vanished since it was analysed")
+    return (parser or FileParser()).check_credentials(media_type, data, trust_anchors)
+
+
+def check_manifest(media_type: str, data: bytes, trust_anchors: str | None) -> ContentCredentials:
+    """Check the manifest in a file.
+
+    Args:
+        media_type: Of the file, for instance "image/jpeg".
+        data: The whole file.
+        trust_anchors: As for `read_content_credentials`.
+    """
     try:
         import c2pa
     except ImportError:
-        return _not_checked("their library is not installed; run: pip install 'doctored[c2pa]'")
-    data = _same_file(picture)
-    if data is None:
-        return _not_checked("the file has changed or vanished since it was analysed")
+        return not_checked("their library is not installed; run: pip install 'doctored[c2pa]'")
     settings: dict[str, Any] = {
         "verify": {"verify_trust": True, "remote_manifest_fetch": False, "ocsp_fetch": False}
     }
@@ -126,11 +142,16 @@ def _without_manifest(message: str) -> ContentCredentials:
     if message.startswith("ManifestNotFound"):
         return ContentCredentials("none", "None in the file, as in most files.")
     if "remote" in message.lower():
-        return _not_checked("they lie on a server, and nothing is fetched from there")
+        return not_checked("they lie on a server, and nothing is fetched from there")
     return ContentCredentials(
         "broken", f"There is a statement, but it cannot be read ({' '.join(message.split())[:160]})."
     )
 
 
-def _not_checked(reason: str) -> ContentCredentials:
+def not_checked(reason: str) -> ContentCredentials:
+    """Content Credentials of which nothing is known.
+
+    Args:
+        reason: Why, without a full stop.
+    """
     return ContentCredentials("not_checked", f"Not checked: {reason}.")

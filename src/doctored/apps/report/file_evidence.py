@@ -1,20 +1,16 @@
 """What a picture's file says apart from its pixels: evidence of its own, which never enters a score."""
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import ImageCms
-
+from doctored.apps.file_parser import FileParser
 from doctored.apps.report.content_credentials import ContentCredentials, read_content_credentials
 from doctored.core.double_compression import DoubleCompression, double_compression
 from doctored.core.errors import ImageReadError
-from doctored.core.exif_facts import ExifFacts, one_line
+from doctored.core.exif_facts import ExifFacts
 from doctored.core.jpeg_facts import JpegFacts
 from doctored.core.picture import Picture
 from doctored.core.thumbnail import ThumbnailComparison, compare_thumbnail
-
-_LARGEST_PROFILE = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,18 +221,24 @@ class FileEvidence:
 
 
 def gather_file_evidence(
-    picture: Picture, *, show_position: bool = False, trust_anchors: str | None = None
+    picture: Picture,
+    *,
+    show_position: bool = False,
+    trust_anchors: str | None = None,
+    parser: FileParser | None = None,
 ) -> FileEvidence:
     """Collect what a picture's file says.
 
     Args:
         picture: As it was read from its file.
         show_position: Whether reports may show the position.
-        trust_anchors: As for `read_content_credentials`.
+        trust_anchors: As for `read_content_credentials`, and so is the next.
+        parser: What parses the file.
     """
+    parser = parser or FileParser()
     thumbnail, thumbnail_error = None, None
     try:
-        thumbnail = compare_thumbnail(picture)
+        thumbnail = compare_thumbnail(picture, parser.decode)
     except ImageReadError as error:
         thumbnail_error = str(error)
     return FileEvidence(
@@ -246,24 +248,12 @@ def gather_file_evidence(
         size_hw=picture.size_hw,
         bit_depth=picture.bit_depth,
         mode=picture.mode,
-        colour_profile=_profile_name(picture.icc_profile),
+        colour_profile=parser.profile_name(picture.icc_profile) if picture.icc_profile else None,
         exif=picture.exif,
         show_position=show_position,
         thumbnail=thumbnail,
         thumbnail_error=thumbnail_error,
         jpeg=picture.jpeg,
         earlier_save=double_compression(picture),
-        credentials=read_content_credentials(picture, trust_anchors),
+        credentials=read_content_credentials(picture, trust_anchors, parser),
     )
-
-
-def _profile_name(profile: bytes | None) -> str | None:
-    if not profile:
-        return None
-    if len(profile) > _LARGEST_PROFILE:
-        return "Present, too large to be read."
-    try:
-        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
-    except (OSError, ImageCms.PyCMSError):
-        return "Present but damaged."
-    return one_line(name) or "Present, without a name."

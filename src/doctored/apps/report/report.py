@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 import doctored
+from doctored.apps.file_parser import FileParser
 from doctored.apps.report.file_evidence import FileEvidence, gather_file_evidence
 from doctored.apps.report.views import Views, make_views
 from doctored.apps.report.wording import false_alarms, misleading, not_checked, verdict_sentence
@@ -192,6 +193,7 @@ def picture_section(
     *,
     show_position: bool = False,
     trust_anchors: str | None = None,
+    parser: FileParser | None = None,
 ) -> PictureSection:
     """What a report says of a picture; neither its pixels nor its maps are kept.
 
@@ -201,8 +203,11 @@ def picture_section(
         inspection: What was found in it.
         show_position: Whether to show the position that the file states, if it does.
         trust_anchors: Certificates, in PEM format, of those whose Content Credentials are trusted.
+        parser: What parses the file; None for this process.
     """
-    evidence = gather_file_evidence(picture, show_position=show_position, trust_anchors=trust_anchors)
+    evidence = gather_file_evidence(
+        picture, show_position=show_position, trust_anchors=trust_anchors, parser=parser
+    )
     return PictureSection(
         path=path,
         result=inspection.to_json(path=path),

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from doctored.apps.file_parser import FileParser
 from doctored.apps.scan.archives import ArchiveReader
 from doctored.apps.scan.entries import Entry
 from doctored.apps.scan.remote import is_url, read_remote
 from doctored.core.errors import DoctoredError
-from doctored.core.read_image import decode_image, read_file
+from doctored.core.read_image import read_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -157,9 +158,17 @@ class Analyst:
         detector: The model that looks.
         limits: What may be spent on one file.
         maps: Folder for the maps; None writes none.
+        parser: What parses the files; None for this process.
     """
 
-    def __init__(self, detector: Detector, limits: Limits, maps: Path | None = None) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        limits: Limits,
+        maps: Path | None = None,
+        parser: FileParser | None = None,
+    ) -> None:
+        self._parser = parser or FileParser()
         self._detector, self._limits, self._maps = detector, limits, maps
         self._reader = Reader()
         self._facts = detector.name, detector.sha256, detector.precision
@@ -182,7 +191,7 @@ class Analyst:
             sha256 = hashlib.sha256(data).hexdigest()
             if not claim(sha256):
                 return None
-            picture = decode_image(entry.path, data, max_megapixels=self._limits.max_megapixels)
+            picture = self._parser.decode(entry.path, data, max_megapixels=self._limits.max_megapixels)
             del data
             inspection = self._detector.inspect(picture)
             map_path = self._write_map(inspection)

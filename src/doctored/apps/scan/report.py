@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 import doctored
+from doctored.apps.file_parser import FileParser
 from doctored.apps.outputs import overlay_bands
 from doctored.apps.page import page_policy, render_page
 from doctored.apps.scan.analyse import Limits, Reader
@@ -24,7 +25,6 @@ from doctored.apps.scan.near_duplicates import near_duplicates
 from doctored.apps.scan.results import FileResult, Filter, highest_results, read_results, stored_file
 from doctored.apps.scan.store import connect
 from doctored.core.errors import DoctoredError, ImageReadError
-from doctored.core.read_image import decode_image
 from doctored.core.reduction import reduce_pixels, reduction_factor
 
 HIGHEST = 24
@@ -110,7 +110,11 @@ class Reason:
 
 
 def scan_page(
-    stores: Sequence[Path], wanted: Filter, limits: Limits, on_progress: Callable[[int, int], None]
+    stores: Sequence[Path],
+    wanted: Filter,
+    limits: Limits,
+    on_progress: Callable[[int, int], None],
+    parser: FileParser | None = None,
 ) -> str:
     """The whole page as text.
 
@@ -121,6 +125,7 @@ def scan_page(
         wanted: Which results it is about.
         limits: Larger files get no thumbnail.
         on_progress: Called with the number of thumbnails made, and of all.
+        parser: What parses the files; None for this process.
     """
     summary = Summary()
     for store in stores:
@@ -135,7 +140,7 @@ def scan_page(
         nonlocal made
         made += 1
         on_progress(made, total)
-        return _shown(result, reader, limits)
+        return _shown(result, reader, limits, parser or FileParser())
 
     return render_page(
         _HERE,
@@ -272,11 +277,11 @@ def _scans(store: Path) -> list[dict[str, Any]]:
     return [{"store": store.name} | dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def _shown(result: FileResult, reader: Reader, limits: Limits) -> Shown:
+def _shown(result: FileResult, reader: Reader, limits: Limits, parser: FileParser) -> Shown:
     entry, preview = stored_file(result)
     try:
         data = reader.read(entry, limits.max_megabytes)
-        picture = decode_image(entry.path, data, max_megapixels=limits.max_megapixels)
+        picture = parser.decode(entry.path, data, max_megapixels=limits.max_megapixels)
         if picture.sha256 != result.sha256:
             raise ImageReadError("the file has changed since it was analysed")
     except DoctoredError as error:

@@ -111,7 +111,8 @@ def scan(
                 calibration_argument=settings.calibration,
                 calibration_sha256=detector.calibration_sha256,
                 limits=f"{limits.max_megapixels:g} MP, {limits.max_megabytes:g} MB, "
-                f"{limits.max_seconds or 'any'} s, {doctored.__version__}",
+                f"{limits.max_seconds or 'any'} s, {doctored.__version__}"
+                + (", isolated" if settings.isolate else ""),
             )
         )
         store.judge_again(detector.judge)

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from doctored.apps.file_parser import FileParser
+from doctored.apps.isolation import ending, file_parser
 from doctored.apps.scan.analyse import Analysis, Analyst, Limits, failed
 from doctored.apps.scan.entries import Entry
 from doctored.core.errors import DoctoredError
@@ -35,6 +37,7 @@ class WorkerSettings:
         threads: CPU threads of each worker; None for a fair share of the cores.
         limits: Of each file.
         maps: Folder for maps; None writes none.
+        isolate: Whether files are parsed in a process of their own.
     """
 
     model: str
@@ -45,6 +48,7 @@ class WorkerSettings:
     threads: int | None
     limits: Limits
     maps: Path | None = None
+    isolate: bool = False
 
     def detector(self) -> Any:
         """Load the model."""
@@ -58,6 +62,10 @@ class WorkerSettings:
             fpr=self.fpr,
             calibration=self.calibration,
         )
+
+    def parser(self) -> FileParser:
+        """What parses files."""
+        return file_parser(self.limits.max_megapixels, self.limits.max_megabytes, isolate=self.isolate)
 
 
 @dataclass(frozen=True)
@@ -271,12 +279,8 @@ class WorkerPool:
 
 
 def _cause(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        name = (
-            signal.Signals(-exit_code).name if -exit_code in list(signal.Signals) else f"signal {-exit_code}"
-        )
-        return f"{name}, most likely out of memory" if name == "SIGKILL" else name
-    return f"exit status {exit_code}"
+    name = ending(exit_code)
+    return f"{name}, most likely out of memory" if name == "SIGKILL" else name
 
 
 def _work(settings: WorkerSettings, connection: Connection) -> None:
@@ -284,7 +288,8 @@ def _work(settings: WorkerSettings, connection: Connection) -> None:
     # Ctrl-C reaches the whole group of processes, and the parent is the one that decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        analyst = Analyst(settings.detector(), settings.limits, settings.maps)
+        parser = settings.parser().__enter__()  # ends with this process
+        analyst = Analyst(settings.detector(), settings.limits, settings.maps, parser)
     except DoctoredError as error:
         connection.send(str(error))
         return

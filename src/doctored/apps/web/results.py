@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from doctored.apps.file_parser import FileParser
 from doctored.apps.outputs import OutputFiles, rgb_profile, write_outputs
 from doctored.apps.png import write_png
 from doctored.apps.report import Origin, PictureSection, Report, encode_report, picture_section
@@ -18,7 +19,6 @@ from doctored.apps.web.jobs import Job
 from doctored.apps.web.pyramid import TILE_PX, full_map, halvings, write_pyramid
 from doctored.core.inspection import Inspection
 from doctored.core.picture import Picture
-from doctored.core.read_image import decode_image
 
 if TYPE_CHECKING:
     from doctored.predict import Detector
@@ -39,22 +39,26 @@ class Analysis:
     Args:
         detector: The model.
         max_megapixels: Larger pictures are refused.
+        parser: What parses files.
     """
 
     detector: "Detector"
     max_megapixels: float
+    parser: FileParser
 
     def __call__(self, job: Job, on_progress: Callable[[int, int], None]) -> None:
         """Inspect the picture of a job and write all results."""
-        picture = decode_image(job.name, job.upload.read_bytes(), max_megapixels=self.max_megapixels)
+        picture = self.parser.decode(job.name, job.upload.read_bytes(), max_megapixels=self.max_megapixels)
         # Content Credentials are read from the file once more.
         picture = replace(picture, path=str(job.upload))
         inspection = self.detector.inspect(picture, on_progress)
-        write_result(job.folder, job.name, picture, inspection, self.detector.precision)
+        write_result(job.folder, job.name, picture, inspection, self.detector.precision, self.parser)
         job.upload.unlink()
 
 
-def write_result(folder: Path, name: str, picture: Picture, inspection: Inspection, precision: str) -> None:
+def write_result(
+    folder: Path, name: str, picture: Picture, inspection: Inspection, precision: str, parser: FileParser
+) -> None:
     """Write everything that is shown of an inspection.
 
     Args:
@@ -63,8 +67,9 @@ def write_result(folder: Path, name: str, picture: Picture, inspection: Inspecti
         picture: As it was read.
         inspection: What was found in it.
         precision: What the model computed in.
+        parser: What parses the file once more, for the report.
     """
-    section = picture_section(name, picture, inspection)
+    section = picture_section(name, picture, inspection, parser=parser)
     report = Report([section], Origin.of([section], precision, command=None))
     for ending in (".html", ".json"):
         (folder / f"report{ending}").write_bytes(encode_report(report, ending))

@@ -37,9 +37,14 @@ def run_server(settings: ServeSettings, detector: "Detector", announce: Callable
     from doctored.apps.web.server import make_app
 
     listener = _listen(settings)
-    with listener, tempfile.TemporaryDirectory(prefix="doctored-", ignore_cleanup_errors=True) as folder:
-        jobs = Jobs(Analysis(detector, settings.max_megapixels), Path(folder), settings)
-        app = make_app(settings, jobs, model=detector.name, precision=detector.precision)
+    with (
+        listener,
+        tempfile.TemporaryDirectory(prefix="doctored-", ignore_cleanup_errors=True) as folder,
+        settings.parser() as for_analysis,
+        settings.parser() as for_requests,  # uploads are not to wait for what is analysed
+    ):
+        jobs = Jobs(Analysis(detector, settings.max_megapixels, for_analysis), Path(folder), settings)
+        app = make_app(settings, jobs, model=detector.name, precision=detector.precision, parser=for_requests)
         # The server passes on the signal that has stopped it, and nothing would be cleaned up after this one.
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:

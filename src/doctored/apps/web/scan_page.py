@@ -7,13 +7,16 @@ from typing import Annotated
 from fastapi import FastAPI, HTTPException, Query
 from fastapi.responses import HTMLResponse
 
+from doctored.apps.file_parser import FileParser
 from doctored.apps.scan.analyse import Limits
 from doctored.apps.scan.report import scan_page, scan_page_policy
 from doctored.apps.scan.results import Filter, parse_since
 from doctored.core.errors import ConfigError
 
 
-def add_scan_page(app: FastAPI, store: Path, max_megapixels: float, max_megabytes: float) -> None:
+def add_scan_page(
+    app: FastAPI, store: Path, max_megapixels: float, max_megabytes: float, parser: FileParser
+) -> None:
     """Answer GET /scan with what `doctored results report` writes, as the store is at that moment.
 
     Args:
@@ -21,6 +24,7 @@ def add_scan_page(app: FastAPI, store: Path, max_megapixels: float, max_megabyte
         store: What `doctored scan` wrote, or is writing.
         max_megapixels: Larger pictures get no thumbnail.
         max_megabytes: Larger files get none either.
+        parser: What parses the files.
     """
     # Thumbnails need whole pictures in memory: one page at a time.
     making = threading.Lock()
@@ -48,7 +52,7 @@ def add_scan_page(app: FastAPI, store: Path, max_megapixels: float, max_megabyte
                 fpr=fpr,
             )
             with making:
-                text = scan_page([store], wanted, limits, lambda done, total: None)
+                text = scan_page([store], wanted, limits, lambda done, total: None, parser)
         except ConfigError as error:
             raise HTTPException(422, str(error)) from error
         policy = f"frame-ancestors 'none'; sandbox; {scan_page_policy()}"

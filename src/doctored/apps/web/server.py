@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 import doctored
+from doctored.apps.file_parser import FileParser
 from doctored.apps.report.html_page import page_policy
 from doctored.apps.report.views import colour_scale
 from doctored.apps.report.wording import FACTS_MEANING, MAP_MEANING, WITNESS_MEANING
@@ -40,7 +41,6 @@ from doctored.apps.web.results import ANSWER, StoredResult
 from doctored.apps.web.scan_page import add_scan_page
 from doctored.apps.web.settings import ServeSettings
 from doctored.core.errors import DoctoredError, ImageReadError
-from doctored.core.read_image import check_header
 
 _UPLOAD_PATH = "/inspect"
 _EMPTY_HASH = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
@@ -56,7 +56,7 @@ _SECONDS_BETWEEN_DELETIONS = 10.0
 _SECONDS_TO_RETRY = 5
 
 
-def make_app(settings: ServeSettings, jobs: Jobs, *, model: str, precision: str) -> Guard:
+def make_app(settings: ServeSettings, jobs: Jobs, *, model: str, precision: str, parser: FileParser) -> Guard:
     """The application that a server runs.
 
     Args:
@@ -64,6 +64,7 @@ def make_app(settings: ServeSettings, jobs: Jobs, *, model: str, precision: str)
         jobs: Takes pictures and keeps results; closed when the application ends.
         model: Name of the model.
         precision: What it computes in.
+        parser: What parses the files of uploads and of the page about a scan.
     """
 
     @asynccontextmanager
@@ -90,11 +91,11 @@ def make_app(settings: ServeSettings, jobs: Jobs, *, model: str, precision: str)
     app.exception_handler(UnknownJobError)(_on_unknown_job)
     app.exception_handler(FileNotFoundError)(_on_deleted_result)
     _add_pages(app, settings, model)
-    _add_jobs(app, settings, jobs, model, precision)
+    _add_jobs(app, settings, jobs, model, precision, parser)
     _add_results(app, jobs)
     _add_session(app, settings, guard)
     if settings.scan is not None:
-        add_scan_page(app, settings.scan, settings.max_megapixels, settings.max_megabytes)
+        add_scan_page(app, settings.scan, settings.max_megapixels, settings.max_megabytes, parser)
     return guard
 
 
@@ -164,7 +165,9 @@ def _add_pages(app: FastAPI, settings: ServeSettings, model: str) -> None:
     app.mount("/static", StaticFiles(packages=[("doctored.apps.web", "static")]), "static")
 
 
-def _add_jobs(app: FastAPI, settings: ServeSettings, jobs: Jobs, model: str, precision: str) -> None:
+def _add_jobs(
+    app: FastAPI, settings: ServeSettings, jobs: Jobs, model: str, precision: str, parser: FileParser
+) -> None:
     # Checking headers needs whole files in memory: one at a time.
     checking = asyncio.Semaphore(1)
 
@@ -232,7 +235,7 @@ def _add_jobs(app: FastAPI, settings: ServeSettings, jobs: Jobs, model: str, pre
             raise HTTPException(429, str(error), {"retry-after": str(_SECONDS_TO_RETRY)}) from error
         try:
             async with asyncio.timeout(settings.max_seconds):
-                await _receive(request, job, checking, settings)
+                await _receive(request, job, checking, settings, parser)
         except BaseException as error:
             jobs.discard(job)
             if isinstance(error, TimeoutError):
@@ -256,7 +259,9 @@ def _add_jobs(app: FastAPI, settings: ServeSettings, jobs: Jobs, model: str, pre
         return Response(status_code=204)
 
 
-async def _receive(request: Request, job: Job, checking: asyncio.Semaphore, settings: ServeSettings) -> None:
+async def _receive(
+    request: Request, job: Job, checking: asyncio.Semaphore, settings: ServeSettings, parser: FileParser
+) -> None:
     """Bring an upload into the folder of a job.
 
     Raises:
@@ -276,7 +281,7 @@ async def _receive(request: Request, job: Job, checking: asyncio.Semaphore, sett
                 raise ImageReadError(
                     f"{job.name} is empty (0 bytes), not a picture; send a complete copy of it"
                 )
-            check_header(job.name, data, max_megapixels=settings.max_megapixels)
+            parser.check_header(job.name, data, max_megapixels=settings.max_megapixels)
             job.upload.write_bytes(data)
 
         async with checking:

@@ -4,6 +4,8 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
+from doctored.apps.file_parser import FileParser
+from doctored.apps.isolation import file_parser
 from doctored.core.errors import ConfigError
 
 SHORTEST_TOKEN = 16
@@ -25,6 +27,7 @@ class ServeSettings:
         keep_minutes: Results are deleted so long after they were ready.
         keep_megabytes: Disk that results may take in all; the oldest go first.
         scan: Store of a scan to show; None for none.
+        isolate: Whether files are parsed in processes of their own.
 
     Raises:
         ConfigError: A value makes no sense, or a token is missing where others can reach the server.
@@ -41,6 +44,7 @@ class ServeSettings:
     keep_minutes: float = 60
     keep_megabytes: float = 4000
     scan: Path | None = None
+    isolate: bool = False
 
     def __post_init__(self) -> None:
         if self.host != "localhost" and not is_ip_address(self.host):
@@ -66,6 +70,12 @@ class ServeSettings:
     def is_local(self) -> bool:
         """Whether only programs on this machine can reach the server."""
         return is_loopback(self.host)
+
+    def parser(self) -> FileParser:
+        """What parses files."""
+        return file_parser(
+            self.max_megapixels, self.max_megabytes, isolate=self.isolate, with_credentials=True
+        )
 
     @property
     def max_bytes(self) -> int:
