@@ -92,3 +92,14 @@ def test_expected_counts_agree_with_a_slow_simulation():
     counted = [(multiples == k).sum() for k in range(1, 16)]
     expected = module._expected_counts(histogram, 7, 3)
     assert np.abs(expected - counted).max() < 4 * np.sqrt(max(counted))
+
+
+def test_a_step_of_zero_says_nothing():
+    """The standard forbids it, but such files open; they ended in a ValueError, and so did their reports."""
+    data = jpeg_bytes(scene(200, 200), quality=50)
+    table = data.index(b"\xff\xdb") + 5
+    changed = data[: table + 2] + b"\0" + data[table + 3 :]
+    picture = decode_image("a.jpg", changed)
+    assert picture.jpeg is not None
+    assert 0 in picture.jpeg.quantization_tables[0]
+    assert double_compression(picture) is None

@@ -33,3 +33,25 @@ def test_a_recipe_is_one_line_of_json_and_comes_back():
 def test_other_json_is_no_recipe(text):
     with pytest.raises(DataError, match="this is no recipe"):
         Recipe.from_json(text)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"size_px": "64"},
+        {"seed": None},
+        {"technique": ["splicing"]},
+        {"history": []},
+        {"host": {"file": 3, "sha256": ""}},
+    ],
+)
+def test_values_of_another_type_are_no_recipe(changes):
+    """They came through, and whatever used them first failed with a TypeError."""
+    document = json.loads(RECIPE.to_json()) | changes
+    with pytest.raises(DataError, match="this is no recipe"):
+        Recipe.from_json(json.dumps(document))
+
+
+def test_json_nested_deeply_is_no_recipe():
+    with pytest.raises(DataError, match="nested too deeply"):
+        Recipe.from_json("[" * 100_000)

@@ -89,6 +89,11 @@ def test_compressed_runs_by_hand_and_at_random():
     ("segmentation", "message"),
     [
         ([[1, 2, 3]], "list x1, y1"),
+        ([[1, 1, 4, 1, float("nan"), 3]], "list x1, y1"),
+        ([[1, 1, 4, 1, 1e30, 3]], "list x1, y1"),
+        ([[1, 1, 4, 1, 10**400, 3]], "list x1, y1"),
+        ({"counts": [float("inf"), 1], "size": [4, 6]}, "polygons or a run-length code"),
+        ({"counts": "o" * 10**6 + "0", "size": [4, 6]}, "polygons or a run-length code"),
         ({"counts": [1, 2], "size": [4, 6]}, "with 3 pixels does not fit its picture of 4 x 6"),
         ({"counts": [24], "size": [6, 4]}, "size 6 x 4"),
         ({"size": [4, 6]}, "polygons or a run-length code"),
@@ -111,4 +116,18 @@ def test_files_that_are_no_annotations_are_refused_with_what_they_lack(tmp_path)
         read_annotations(write(tmp_path, DOCUMENT | {"annotations": [stray]}))
     (tmp_path / "instances.json").write_text("no JSON")
     with pytest.raises(DataError, match="is no annotation file"):
+        read_annotations(tmp_path / "instances.json")
+
+
+@pytest.mark.parametrize("height", [-17, 0, 10**6, float("inf"), 10**400])
+def test_a_picture_of_an_impossible_size_is_refused(tmp_path, height):
+    """Its objects' masks would have been made: a ValueError, or as much memory as there is."""
+    images = [{"id": 7, "file_name": "a.jpg", "height": height, "width": 1000}]
+    with pytest.raises(DataError, match="is no annotation file"):
+        read_annotations(write(tmp_path, {"images": images, "annotations": [], "categories": []}))
+
+
+def test_deep_nesting_is_refused(tmp_path):
+    (tmp_path / "instances.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"is no annotation file .*nested too deeply"):
         read_annotations(tmp_path / "instances.json")

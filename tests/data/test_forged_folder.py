@@ -110,6 +110,29 @@ def test_a_recipe_without_its_photographs_or_of_something_else_is_refused(forged
         rebuild_file(forged[0] / "command.json", photos)
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("picture", "history", "host", "canvas_hw"), [10**6, 10**6], "more than the 100 megapixels"),
+        (("picture", "history", "host", "start_yx"), [], "cannot be followed"),
+        (("picture", "history", "after"), [{"step": "explode"}], "cannot be followed"),
+        (("picture", "outline_xy"), "round", "cannot be followed"),
+        (("save",), {"format": "jpeg", "quality": 0}, "cannot be followed"),
+        (("picture", "size_px"), None, "this is no recipe"),
+    ],
+)
+def test_an_edited_recipe_is_one_sentence(forged, photos, tmp_path, place, value, message):
+    """Any step of a recipe could end in an error of its own, or take as much memory as there is."""
+    document = json.loads((forged[0] / "recipes" / "000000.json").read_text())
+    node = document["recipe"]
+    for key in place[:-1]:
+        node = node[key]
+    node[place[-1]] = value
+    (tmp_path / "recipe.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match=message):
+        rebuild_file(tmp_path / "recipe.json", photos)
+
+
 def test_bad_and_tiny_photographs_are_skipped_and_listed(forged):
     output, skipped, _ = forged
     reasons = {skip.file: skip.reason for skip in skipped}

@@ -50,6 +50,7 @@ def test_endings_of_pictures_are_taken_off_and_others_kept(tmp_path):
         ("a 3 2 3 9 tamper", "the box 3 2 3 9 holds no pixel"),
         ("a 1 9 3 4 tamper", "the box 1 9 3 4 holds no pixel"),
         ("a -1 2 3 4 tamper", "the box -1 2 3 4 holds no pixel"),
+        ("a 1 2 3 4294967296 tamper", "the box 1 2 3 4294967296 holds no pixel"),
     ],
 )
 def test_lines_of_another_format_are_refused_by_number(tmp_path, line, says):

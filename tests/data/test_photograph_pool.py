@@ -70,6 +70,27 @@ def test_an_unfinished_pool_is_refused(folder, pool):
         build_pool([Photograph(folder / "photos/set/torn.png", "torn.png")], folder / "other")
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda index: [],
+        lambda index: {**index, "bytes": 1},
+        lambda index: {key: value for key, value in index.items() if key != "bytes"},
+        lambda index: {**index, "photographs": [{}]},
+        lambda index: {**index, "photographs": [{**index["photographs"][0], "size_hw": [10**6, 7]}]},
+        lambda index: {**index, "photographs": [{**index["photographs"][0], "grid_yx": []}]},
+        lambda index: {**index, "photographs": [{**index["photographs"][0], "objects": [[[[10**30, 1]]]]}]},
+        lambda index: {**index, "photographs": 3},
+    ],
+)
+def test_a_damaged_index_is_one_sentence(folder, pool, edit):
+    """Most of these ended in a KeyError, TypeError, ValueError or AttributeError."""
+    path = folder / "pool" / "index.json"
+    path.write_text(json.dumps(edit(json.loads(path.read_text()))))
+    with pytest.raises(DataError, match=r"the pool of photographs in .* is damaged or of another version"):
+        PhotographPool(folder / "pool")
+
+
 def _digest(stream, numbers, results):
     results.put([int(stream[number].image.astype(np.int64).sum()) for number in numbers])
 

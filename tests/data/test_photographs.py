@@ -142,3 +142,22 @@ def test_the_development_split_gives_whole_sources_to_each_role():
     assert not sources["calibration"] & sources["test"]
     shares = {role: sum(value == role for value in split.values()) for role in ROLES[:3]}
     assert shares["train"] > shares["calibration"] > shares["test"] >= 80
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"file,source\n\xff.png,web\n", "no readable CSV file"),
+        (b'file,source\n"a.png' + b"x" * 200_000, "no readable CSV file"),
+        (b"source,file\nweb\n", "a row that ends before its column 'file'"),
+    ],
+)
+def test_a_damaged_manifest_or_split_is_one_sentence(tmp_path, content, message):
+    """These ended in a UnicodeDecodeError, a csv.Error and a TypeError."""
+    save(tmp_path / "a.png")
+    (tmp_path / "manifest.csv").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        list_photographs(tmp_path)
+    (tmp_path / "split.csv").write_bytes(content.replace(b"source", b"role"))
+    with pytest.raises(DataError, match=message):
+        read_split(tmp_path / "split.csv")

@@ -5,7 +5,7 @@ from data.benchmarks.miniatures import box_mask, photo, save
 from doctored.core.errors import DataError
 from doctored.data.benchmarks.coverage import COVERAGE
 from doctored.data.preparation import prepare
-from doctored.data.prepared_set import ManifestRow, PreparedSet, read_manifest
+from doctored.data.prepared_set import MANIFEST_COLUMNS, ManifestRow, PreparedSet, read_manifest
 
 
 @pytest.fixture
@@ -61,6 +61,23 @@ def test_manifests_that_are_none_are_refused(tmp_path):
     with pytest.raises(DataError, match="is not there; make it with 'doctored data prepare'"):
         read_manifest(tmp_path)
     (tmp_path / "manifest.csv").write_text("file,source\na.jpg,b\n")
+    with pytest.raises(DataError, match="is no manifest of a prepared set"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("boxes", ["1 2 3", "4 1 2 9", "1 1 9 99999999999999999999", "a b c d"])
+def test_boxes_that_hold_no_pixel_are_refused(tmp_path, boxes):
+    """A coordinate of 20 digits came through, and ended in an OverflowError where boxes become arrays."""
+    values = dict.fromkeys(MANIFEST_COLUMNS, "") | {"name": "a", "boxes_xyxy": boxes}
+    rows = [",".join(MANIFEST_COLUMNS), ",".join(values.values())]
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    with pytest.raises(DataError, match="is no manifest of a prepared set"):
+        read_manifest(tmp_path)
+
+
+def test_a_field_without_end_is_refused(tmp_path):
+    """It ended in a csv.Error."""
+    (tmp_path / "manifest.csv").write_text(",".join(MANIFEST_COLUMNS) + '\n"' + "x" * 200_000)
     with pytest.raises(DataError, match="is no manifest of a prepared set"):
         read_manifest(tmp_path)
 

@@ -36,3 +36,11 @@ def test_what_is_missing_is_named(tmp_path):
     (folder / "masks" / "f1.png").unlink()
     with pytest.raises(DataError, match="without a mask: f1"):
         list_cases([folder])
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b'"' + b"x" * 200_000])
+def test_a_damaged_manifest_is_one_sentence(tmp_path, content):
+    """These ended in a UnicodeDecodeError and a csv.Error."""
+    (tmp_path / "manifest.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"manifest\.csv is no readable CSV file"):
+        list_cases([tmp_path])

@@ -1,5 +1,9 @@
 """Families by hand, and the head against the network's own."""
 
+import io
+import struct
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -134,3 +138,28 @@ def test_the_head_of_another_network_is_refused(tmp_path):
     save_file(state | {"backbone.conv1.weight": torch.zeros(1)}, tmp_path / "weights.safetensors")
     with pytest.raises(ModelError, match=r"holds no head .* of ManTra-Net's extractor .'imtfe'"):
         load_imc_head(tmp_path)
+
+
+def _npz(members):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "header", [b"{'descr': '<f4', 'fortran_order': False, 'shape': (3", b"{'descr': (", b"\xff" * 20]
+)
+def test_a_damaged_header_of_an_array_is_one_sentence(tmp_path, header):
+    """NumPy raises errors of its tokenizer and others for them."""
+    array = b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header
+    (tmp_path / IMC_HEAD_FILE).write_bytes(_npz({"weight.npy": array, "bias.npy": array}))
+    with pytest.raises(ModelError, match="is no head that names manipulations"):
+        read_imc_head(tmp_path / IMC_HEAD_FILE)
+
+
+def test_what_unpacks_to_far_more_is_not_unpacked(tmp_path):
+    (tmp_path / IMC_HEAD_FILE).write_bytes(_npz({"weight.npy": bytes(20_000_000)}))
+    with pytest.raises(ModelError, match="unpacks to more than 16 MB"):
+        read_imc_head(tmp_path / IMC_HEAD_FILE)

@@ -179,3 +179,47 @@ def test_an_incomplete_manifest_is_a_sentence(toy_copy: Path, key: str):
     path.write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match=rf"is not a complete manifest \(KeyError: '{key}'\)"):
         read_exported(toy_copy)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"feature_channels": 12.0},
+        {"feature_channels": True},
+        {"feature_channels": -1},
+        {"feature_channels": 10**30},
+        {"widths": [6, 7, 8, 9, "10"]},
+        {"widths": [6, 7]},
+        {"widths": 5},
+        {"hidden_channels": None},
+        {"transform_tanh": []},
+    ],
+)
+def test_impossible_settings_are_one_sentence(run: Path, changes: dict[str, object]):
+    """PyTorch met them first, with a TypeError, ValueError or RuntimeError."""
+    settings = asdict(TOY_SETTINGS) | changes
+    _edit(run / "model.json", settings=settings)
+    with pytest.raises(ModelError, match=r"model\.json has impossible settings"):
+        load_run(run)
+
+
+def test_settings_of_a_giant_are_refused_without_its_memory(run: Path):
+    """900 GB were asked for before the weights, which do not fit, were looked at."""
+    _edit(run / "model.json", settings=asdict(TOY_SETTINGS) | {"widths": [100_000] * 5})
+    with pytest.raises(ModelError, match=r"arrays are missing, unknown or of another shape"):
+        load_run(run)
+
+
+def test_settings_of_a_network_without_end_are_refused(tmp_path: Path):
+    """Building one with 2^53 units a block never came back."""
+    run = write_rcnn_run(tmp_path / "run", ConstrainedRCNN(TOY_RCNN))
+    for units in (2**53, 100_000):
+        _edit(run / "model.json", settings=asdict(TOY_RCNN) | {"units": [1, 1, units, 1]})
+        with pytest.raises(ModelError, match="has impossible settings"):
+            load_run(run)
+
+
+def test_a_deeply_nested_description_is_one_sentence(run: Path):
+    (run / "model.json").write_text("[" * 100_000)
+    with pytest.raises(ModelError, match="nested too deeply"):
+        load_run(run)

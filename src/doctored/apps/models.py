@@ -1,12 +1,12 @@
 """`doctored models` and `doctored weights export`: what models there are, and a new one from a run."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doctored.core.errors import ModelError
+from doctored.core.json_text import parse_json
 from doctored.models.catalog import CATALOG
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _training(run: Path) -> str:
     if not path.exists():
         return ""
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        description = parse_json(path.read_text(encoding="utf-8"))
         if "origin" in description:
             return f"what its authors chose: {description['origin']['weights']}; {description['origin']['licence']}"
         return f"{description['photographs']} photographs ({', '.join(description['sources'])})"

@@ -101,8 +101,8 @@ def double_compression(picture: Picture) -> DoubleCompression | None:
         picture: As it was read from its file. Of a large one a fixed sample of its blocks is looked at.
 
     Returns:
-        None where this cannot be told: no JPEG file, colours that are not Y, Cb and Cr, or too few blocks that are
-        neither flat nor saturated.
+        None where this cannot be told: no JPEG file, colours that are not Y, Cb and Cr, a table with a step of 0, or
+        too few blocks that are neither flat nor saturated.
     """
     if picture.jpeg is None or picture.mode not in ("RGB", "L"):
         return None
@@ -110,6 +110,8 @@ def double_compression(picture: Picture) -> DoubleCompression | None:
     if len(luma) < _FEWEST_BLOCKS:
         return None
     steps = picture.jpeg.quantization_tables[0]
+    if min(steps) < 1:  # the standard forbids it, and decoders take it
+        return None
     stored, shifted = _coefficients(luma, 0), _coefficients(luma, _SHIFT_PX)
     if _share_off_grid(stored, steps) > _OFF_GRID:
         return None

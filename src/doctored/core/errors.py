@@ -1,8 +1,22 @@
 """Every error that a caller may catch; each message says what was expected, what came, and what to do."""
 
+import unicodedata
+
+_LONGEST = 10_000  # characters; twice the longest path, which is to remain whole
+_BREAKING = frozenset({"Cc", "Cf", "Zl", "Zp"})
+"""Unicode's categories of what would do so: control and format characters, separators of lines and paragraphs."""
+
 
 class DoctoredError(Exception):
-    """Base of all errors that doctored raises on purpose."""
+    """Base of all errors that doctored raises on purpose.
+
+    Args:
+        message: One sentence. Damaged files bring words of their own into it: what would break or turn the line around
+            is written as an escape, and the middle of a very long message is left out.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_one_line(message))
 
 
 class ImageReadError(DoctoredError):
@@ -45,3 +59,15 @@ class MissingExtraError(DoctoredError):
         super().__init__(
             f"{what} needs packages that are not installed; run: pip install 'doctored[{extra}]'"
         )
+
+
+def _one_line(message: str) -> str:
+    if len(message) > _LONGEST:
+        message = f"{message[: _LONGEST // 2]} ... {message[-_LONGEST // 4 :]}"
+    return "".join(_visible(sign) for sign in message)
+
+
+def _visible(sign: str) -> str:
+    if unicodedata.category(sign) in _BREAKING:
+        return sign.encode("unicode_escape").decode("ascii")
+    return sign

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from doctored.core.errors import DataError
+from doctored.core.json_text import parse_json
 
 GENERATOR_VERSION = 1
 """Raised whenever an old recipe would no longer give the same bytes; drawing other recipes needs no new number."""
@@ -71,12 +72,26 @@ class Recipe:
             DataError: The text is no recipe.
         """
         try:
-            values = json.loads(text)
+            values = parse_json(text)
             values |= {name: SourceName(**values[name]) for name in ("host", "donor")}
             recipe = cls(**values)
+            recipe._check_types()
         except (ValueError, TypeError, KeyError) as error:
             names = ", ".join(entry.name for entry in fields(cls))
             raise DataError(
                 f"this is no recipe ({error}); expected a JSON object with {names}, as the generator writes it"
             ) from error
         return recipe
+
+    def _check_types(self) -> None:
+        for owner, names, kind in (
+            (self, ("technique",), str),
+            (self.host, ("file", "sha256"), str),
+            (self.donor, ("file", "sha256"), str),
+            (self, ("size_px", "seed"), int),
+            (self, ("history", "choices"), dict),
+        ):
+            for name in names:
+                value = getattr(owner, name)
+                if not isinstance(value, kind):
+                    raise TypeError(f"{name} is {value!r:.80}")

@@ -1,6 +1,5 @@
 """Pictures whose objects are outlined in an annotation file of the kind that COCO uses."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doctored.core.errors import DataError
+from doctored.core.json_text import parse_json
 
 # fillPoly takes coordinates as integers with so many bits behind the point.
 _FRACTION_BITS = 8
+_LARGEST_COORDINATE = 2**22
+_MOST_PIXELS = 400_000_000  # as `read_image` takes them
+_LONGEST_RUN_BITS = 40
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def read_annotations(path: Path) -> list[AnnotatedPicture]:
         DataError: The file cannot be read or lacks something.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
         names = {category["id"]: str(category["name"]) for category in document["categories"]}
         objects: dict[Any, list[AnnotatedObject]] = {image["id"]: [] for image in document["images"]}
         for annotation in document["annotations"]:
@@ -84,18 +87,25 @@ def read_annotations(path: Path) -> list[AnnotatedPicture]:
             AnnotatedPicture(
                 str(image["id"]),
                 str(image["file_name"]),
-                (int(image["height"]), int(image["width"])),
+                _size_hw(image),
                 tuple(objects[image["id"]]),
             )
             for image in document["images"]
         ]
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error})") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(
             f"{path} is no annotation file ({type(error).__name__}: {error}); expected COCO's JSON with images (id, "
             "file_name, height, width), annotations (image_id, category_id, segmentation) and categories (id, name)"
         ) from error
+
+
+def _size_hw(image: dict[str, Any]) -> tuple[int, int]:
+    height, width = int(image["height"]), int(image["width"])
+    if min(height, width) < 1 or height * width > _MOST_PIXELS:
+        raise ValueError(f"a picture of {width} x {height} pixels")
+    return height, width
 
 
 def _filled_polygons(polygons: Sequence[Sequence[float]], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
@@ -108,8 +118,13 @@ def _filled_polygons(polygons: Sequence[Sequence[float]], size_hw: tuple[int, in
     for polygon in polygons:
         try:
             corners = np.asarray(polygon, np.float64).reshape(-1, 2)
-        except (ValueError, TypeError) as error:
-            raise DataError(f"a polygon must be a list x1, y1, x2, y2, ...; got {polygon!r:.80}") from error
+            # Written so that it holds for what is no number, too.
+            if not len(corners) or not (np.abs(corners) <= _LARGEST_COORDINATE).all():
+                raise ValueError("no corners, or one far outside")
+        except (ValueError, TypeError, OverflowError) as error:
+            raise DataError(
+                f"a polygon must be a list x1, y1, x2, y2, ... of pixels; got {polygon!r:.80}"
+            ) from error
         # Coordinates count from the picture's corner, those of fillPoly from the middle of the corner pixel.
         fixed = np.rint((corners - 0.5) * 2**_FRACTION_BITS).astype(np.int32)
         cv2.fillPoly(filled, [fixed], 1, shift=_FRACTION_BITS)
@@ -121,7 +136,7 @@ def _decoded_runs(code: Any, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
     try:
         counts, (height, width) = code["counts"], code["size"]
         runs = _unpacked(counts) if isinstance(counts, str) else [int(run) for run in counts]
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise DataError(f"a segmentation must be polygons or a run-length code; got {code!r:.80}") from error
     if (height, width) != size_hw or sum(runs) != height * width or min(runs, default=0) < 0:
         raise DataError(
@@ -146,6 +161,8 @@ def _unpacked(text: str) -> list[int]:
             more = bool(bits & 0x20)
             position += 1
             shift += 5
+            if shift > _LONGEST_RUN_BITS:
+                raise ValueError("a run longer than any picture")
         if bits & 0x10:
             value -= 1 << shift
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))

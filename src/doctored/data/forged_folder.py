@@ -17,11 +17,13 @@ import numpy as np
 
 from doctored.core.errors import ConfigError, DataError, DoctoredError
 from doctored.core.forgery import TECHNIQUES, Outline, Source
+from doctored.core.json_text import parse_json
 from doctored.core.recipe import GENERATOR_VERSION
 from doctored.data.photograph_pool import annotated_outlines, read_source
 from doctored.data.photographs import Photograph, Skipped, list_photographs
 from doctored.data.result_files import fingerprint, mask_png, table
 from doctored.data.resumable_folder import open_folder, work_through, write_file
+from doctored.synth.forge import edited_recipes_refused
 from doctored.synth.forged_file import FileRecipe, ForgedFile, draw_file, make_file
 from doctored.synth.histories import DOMAIN_SHARES, Domain, smallest_side_px
 from doctored.synth.objects import find_objects
@@ -158,7 +160,7 @@ def rebuild_file(recipe: Path, photos: Path) -> ForgedFile:
         ImageReadError: A photograph cannot be read.
     """
     try:
-        document = json.loads(recipe.read_text(encoding="utf-8"))["recipe"]
+        document = parse_json(recipe.read_text(encoding="utf-8"))["recipe"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{recipe} is no recipe of a forged file ({error!r})") from error
     read = FileRecipe.from_json(json.dumps(document))
@@ -166,7 +168,8 @@ def rebuild_file(recipe: Path, photos: Path) -> ForgedFile:
         read_source(Photograph(photos / source.file, source.file))
         for source in (read.picture.host, read.picture.donor)
     )
-    return make_file(read, host, donor)
+    with edited_recipes_refused(read.picture):
+        return make_file(read, host, donor)
 
 
 class SampleWriter:
@@ -241,7 +244,7 @@ class SampleWriter:
             source = read_source(self.photographs[position])
             path = self.output / OBJECTS / f"{source.sha256[:32]}.json"
             if path.is_file():
-                outlines = json.loads(path.read_text(encoding="utf-8"))
+                outlines = parse_json(path.read_text(encoding="utf-8"))
             else:
                 found = find_objects(source.pixels)
                 outlines = [[ring.tolist() for ring in outline] for outline in found]

@@ -23,6 +23,9 @@ from doctored.data.photographs import SUFFIXES
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels from 0; right and bottom are just outside."""
 
+LARGEST_COORDINATE = 2**31 - 1
+"""In pixels; more is a mistake."""
+
 TAMPERED = "tamper"
 """The label of sets that do not tell techniques apart."""
 
@@ -117,7 +120,7 @@ def _parsed(fields: Sequence[str], counts_from_one: bool) -> ListedPicture:
         left, top, right, bottom = (int(field) for field in fields[start : start + 4])
         if counts_from_one:
             left, top = max(left - 1, 0), max(top - 1, 0)
-        if left < 0 or top < 0 or left >= right or top >= bottom:
+        if not (0 <= left < right <= LARGEST_COORDINATE and 0 <= top < bottom <= LARGEST_COORDINATE):
             raise ValueError(f"the box {' '.join(fields[start : start + 4])} holds no pixel")
         boxes.append((left, top, right, bottom))
         labels.append(fields[start + 4])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from doctored.core.errors import DataError
 from doctored.core.forgery import Outline, Source
+from doctored.core.json_text import parse_json
 from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
 from doctored.data.coco_annotations import read_annotations
@@ -98,14 +99,19 @@ class PhotographPool(Sequence[Source]):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+            index = parse_json((folder / _INDEX).read_text(encoding="utf-8"))
             self._pixels: NDArray[np.uint8] = np.load(folder / _PIXELS, mmap_mode="r")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise DataError(f"{folder} holds no pool of photographs ({error}); build it first") from error
-        if index.get("format") != _FORMAT or index["bytes"] != self._pixels.size:
-            raise DataError(f"{folder} holds a pool of another version or an incomplete one; build it again")
-        self.asked: str = index["asked"]
-        self._sources = [self._mapped(entry) for entry in index["photographs"]]
+        try:
+            if index["format"] != _FORMAT or index["bytes"] != self._pixels.size:
+                raise ValueError("of another version, or incomplete")
+            self.asked: str = index["asked"]
+            self._sources = [self._mapped(entry) for entry in index["photographs"]]
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
+            raise DataError(
+                f"the pool of photographs in {folder} is damaged or of another version ({error!r}); build it again"
+            ) from error
 
     def __len__(self) -> int:
         return len(self._sources)

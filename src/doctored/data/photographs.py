@@ -133,8 +133,8 @@ def read_split(path: Path) -> dict[str, str]:
     """
     try:
         with path.open(encoding="utf-8", newline="") as lines:
-            split = {row["file"]: row["role"] for row in csv.DictReader(lines)}
-    except (OSError, UnicodeDecodeError, KeyError) as error:
+            split = {_named_file(row, path): row["role"] for row in csv.DictReader(lines)}
+    except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
         raise DataError(f"{path} is no readable CSV file with the columns file and role ({error})") from error
     unknown = sorted({str(role) for role in split.values()} - set(ROLES))
     if unknown:
@@ -254,19 +254,31 @@ def _read_manifest(path: Path) -> dict[str, tuple[str | None, str | None, str | 
     """Source, camera model, make and licence by file."""
     if not path.exists():
         return {}
-    with path.open(encoding="utf-8", newline="") as lines:
-        rows = csv.DictReader(lines)
-        if "file" not in (rows.fieldnames or ()):
-            raise DataError(f"{path} has no column 'file'; expected file, and optionally source and model")
-        return {
-            row["file"]: (
-                row.get("source") or None,
-                _spelled(row.get("model")),
-                _spelled(row.get("make")),
-                row.get("licence") or None,
-            )
-            for row in rows
-        }
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            rows = csv.DictReader(lines)
+            if "file" not in (rows.fieldnames or ()):
+                raise DataError(
+                    f"{path} has no column 'file'; expected file, and optionally source and model"
+                )
+            return {
+                _named_file(row, path): (
+                    row.get("source") or None,
+                    _spelled(row.get("model")),
+                    _spelled(row.get("make")),
+                    row.get("licence") or None,
+                )
+                for row in rows
+            }
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is no readable CSV file ({error}); expected it in UTF-8") from error
+
+
+def _named_file(row: Mapping[str, str | None], path: Path) -> str:
+    file = row["file"]
+    if file is None:
+        raise DataError(f"{path} has a row that ends before its column 'file'; complete it")
+    return file
 
 
 def _spelled(name: str | None) -> str | None:

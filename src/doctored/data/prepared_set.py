@@ -11,7 +11,7 @@ import numpy as np
 from doctored.core.errors import DataError
 from doctored.core.read_image import read_image, read_mask
 from doctored.core.sample import Sample
-from doctored.data.list_files import Box
+from doctored.data.list_files import LARGEST_COORDINATE, Box
 from doctored.data.photographs import some_of
 
 IMAGES, MASKS, AUTHENTIC, IGNORE, LISTS = "images", "masks", "authentic", "ignore", "lists"
@@ -69,6 +69,8 @@ class ManifestRow:
         fraction, boxes = values["manipulated_fraction"], []
         for text in filter(None, values["boxes_xyxy"].split(";")):
             left, top, right, bottom = (int(field) for field in text.split())
+            if not (0 <= left < right <= LARGEST_COORDINATE and 0 <= top < bottom <= LARGEST_COORDINATE):
+                raise ValueError(f"the box {text!r:.80} holds no pixel")
             boxes.append((left, top, right, bottom))
         values |= {"manipulated_fraction": float(fraction) if fraction else None, "boxes_xyxy": tuple(boxes)}
         return cls(**values)
@@ -91,7 +93,7 @@ def read_manifest(folder: Path) -> list[ManifestRow]:
         raise DataError(
             f"{path} is not there; make it with 'doctored data prepare', for plain folders of pictures and masks too"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise DataError(
             f"{path} is no manifest of a prepared set ({error!r}); expected the columns {', '.join(MANIFEST_COLUMNS)}"
         ) from error

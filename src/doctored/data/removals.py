@@ -9,6 +9,7 @@ import numpy as np
 
 from doctored.core.errors import DataError
 from doctored.core.forgery import Forgery, Source
+from doctored.core.json_text import parse_json
 from doctored.core.recipe import Recipe
 from doctored.synth.forge import draw_recipe, make_forgery
 from doctored.synth.histories import smallest_side_px
@@ -26,7 +27,7 @@ class MadeRemovals(Sequence[Forgery]):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            self.asked: Any = json.loads((folder / "asked.json").read_text(encoding="utf-8"))
+            self.asked: Any = parse_json((folder / "asked.json").read_text(encoding="utf-8"))
             lines = (folder / "recipes.jsonl").read_text(encoding="utf-8").splitlines()
             self._images = np.load(folder / "images.npy", mmap_mode="r")
             self._masks = np.load(folder / "masks.npy", mmap_mode="r")

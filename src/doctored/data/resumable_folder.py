@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from doctored.core.errors import ConfigError, DataError
+from doctored.core.json_text import parse_json
 
 COMMAND_FILE = "command.json"
 _UNFINISHED = ".part"
@@ -35,7 +36,7 @@ def open_folder(folder: Path, command: dict[str, Any], results: Sequence[str], *
     path = folder / COMMAND_FILE
     try:
         if path.is_file():
-            earlier = json.loads(path.read_text(encoding="utf-8"))
+            earlier = parse_json(path.read_text(encoding="utf-8"))
             if earlier == command:
                 for unfinished in folder.rglob(f".*{_UNFINISHED}"):
                     unfinished.unlink()

@@ -106,9 +106,14 @@ def _manifest(folder: Path) -> dict[str, ManifestRow]:
     path = folder / MANIFEST
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8", newline="") as lines:
-        if "boxes_xyxy" not in next(csv.reader(lines), []):  # that of `doctored forge`
-            return {}
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            if "boxes_xyxy" not in next(csv.reader(lines), []):  # that of `doctored forge`
+                return {}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{path} is no readable CSV file ({error}); remove it, or prepare the set again"
+        ) from error
     rows = ((Path(row.file), row) for row in read_manifest(folder))
     return {file.name: row for file, row in rows if file.parent.name == IMAGES}
 

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from doctored.core.errors import DataError
+from doctored.core.json_text import parse_json
 from doctored.data.resumable_folder import write_file
 from doctored.evaluate.measure import Item, Measured, Record
 from doctored.metrics.pooled import PooledPixelScores
@@ -127,12 +128,12 @@ class Store:
         try:
             with np.load(saved, allow_pickle=False) as arrays:
                 count = int(arrays["lines"])
-                for number, (data, model) in enumerate(json.loads(str(arrays["names"]))):
+                for number, (data, model) in enumerate(parse_json(str(arrays["names"]))):
                     state = {name: arrays[f"{number}.{name}"] for name in _ARRAYS}
                     self.pooled[data, model] = PooledPixelScores.from_state(state)
             lines = records.read_text(encoding="utf-8").splitlines(keepends=True)[:count] if count else []
             for line in lines:
-                entry = json.loads(line)
+                entry = parse_json(line)
                 self.done.add(entry["key"])
                 self.records += entry["records"]
         except (OSError, ValueError, KeyError, TypeError) as error:

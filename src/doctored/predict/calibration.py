@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from doctored.core.errors import ModelError
 from doctored.core.inspection import PictureFacts
+from doctored.core.json_text import parse_json
 from doctored.core.picture import Picture
 
 CALIBRATION_FILE = "calibration.json"
@@ -137,6 +138,8 @@ class Calibration:
                 )
             if not math.isfinite(entry.raw_score):
                 raise ModelError(f"the calibration holds the score {entry.raw_score}; make it again")
+            if not isinstance(entry.compression, str) and not 1 <= entry.compression <= 100:
+                raise ModelError(f"the calibration holds the JPEG quality {entry.compression}; make it again")
 
     def check_model(self, name: str, sha256: str, raw_score: str) -> None:
         """Refuse to speak for another model.
@@ -343,7 +346,7 @@ def read_calibration(path: Path) -> Calibration:
     """
     try:
         content = path.read_bytes()
-        stored = json.loads(content)
+        stored = parse_json(content)
         if stored["format"] != CALIBRATION_FORMAT:
             raise ModelError(
                 f"{path} has format {stored['format']}, this version reads {CALIBRATION_FORMAT}; make it again with: "
@@ -367,7 +370,7 @@ def read_calibration(path: Path) -> Calibration:
         raise ModelError(
             f"{path} cannot be read ({error.strerror}); give a file that doctored calibrate wrote"
         ) from error
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise ModelError(
             f"{path} is not a complete calibration ({type(error).__name__}: {error}); "
             "make it again with: doctored calibrate"

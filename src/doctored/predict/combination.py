@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from doctored.core.errors import ModelError
 from doctored.core.inspection import WitnessFinding
+from doctored.core.json_text import parse_json
 
 COMBINATION_FILE = "combination.json"
 COMBINATION_FORMAT = 1
@@ -128,7 +129,7 @@ def read_combination(path: Path) -> Combination:
     """
     try:
         content = path.read_bytes()
-        values = json.loads(content)
+        values = parse_json(content)
         if values.pop("format") != COMBINATION_FORMAT:
             raise ModelError(f"{path} was written by another version of doctored; fit the combination again")
         witnesses = tuple(

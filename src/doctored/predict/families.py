@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from doctored.core.errors import ModelError
+from doctored.core.errors import DoctoredError, ModelError
 from doctored.core.imc_classes import IMC_CLASSES, IMC_FAMILIES, level_groups
 from doctored.core.inspection import Region
 
@@ -20,6 +19,8 @@ _FAMILY_LEVEL = 7
 
 WINDOW_PX = 128
 """Of a larger region so much is looked at, around its middle: families need 64 px, and features take time."""
+
+_LARGEST_BYTES = 16_000_000  # forty times the head of the published network
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +76,12 @@ def read_imc_head(path: Path) -> ImcHead:
     """
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            if sum(member.file_size for member in arrays.zip.infolist()) > _LARGEST_BYTES:
+                raise ValueError(f"it unpacks to more than {_LARGEST_BYTES // 10**6} MB")
             return ImcHead(arrays["weight"].astype(np.float32), arrays["bias"].astype(np.float32))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except DoctoredError:
+        raise
+    except Exception as error:  # a damaged file can make NumPy raise anything
         raise ModelError(
             f"{path} is no head that names manipulations ({error}); export the model again"
         ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from doctored.core.errors import ConfigError, MissingExtraError, ModelError
+from doctored.core.json_text import parse_json
 from doctored.models.catalog import CATALOG, NetworkSettings
 from doctored.predict.families import IMC_HEAD_FILE, ImcHead
 
@@ -26,6 +26,7 @@ NETWORKS = {name: entry.settings for name, entry in CATALOG.items() if entry.set
 """What kind of settings each network of the catalogue has."""
 
 _PRETRAINING = "-imc"
+_LARGEST_SETTING = 100_000
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,6 @@ def load_run(folder: Path) -> ManTraNet | ConstrainedRCNN:
             f"{path} describes {model!r}, which makes no localization map; give a run of {' or '.join(NETWORKS)}"
         )
     settings = _settings(path, model, description.get("settings"))
-    network: ManTraNet | ConstrainedRCNN = CATALOG[model].build(asdict(settings))
     weights = folder / RUN_WEIGHTS_FILE
     if not weights.is_file():
         raise ModelError(f"{weights} is missing; a run writes it with its first checkpoint")
@@ -133,7 +133,11 @@ def load_run(folder: Path) -> ManTraNet | ConstrainedRCNN:
         tensors = load_file(weights)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{weights} cannot be read ({error}); it is damaged or cut off") from error
-    expected = network.state_dict()
+    import torch
+
+    # Without memory first: settings may ask for any amount of it.
+    with torch.device("meta"):
+        expected = CATALOG[model].build(asdict(settings)).state_dict()
     wrong = sorted(
         name
         for name in expected.keys() | tensors.keys()
@@ -144,6 +148,7 @@ def load_run(folder: Path) -> ManTraNet | ConstrainedRCNN:
             f"{weights} does not fit {path}: {len(wrong)} arrays are missing, unknown or of another shape, "
             f"the first is {wrong[0]}"
         )
+    network: ManTraNet | ConstrainedRCNN = CATALOG[model].build(asdict(settings))
     network.load_state_dict(tensors)
     return network.eval()
 
@@ -215,7 +220,7 @@ def _read_bytes(path: Path) -> bytes:
 
 def _parse_json(path: Path, content: bytes) -> dict[str, Any]:
     try:
-        parsed = json.loads(content)
+        parsed = parse_json(content)
     except ValueError as error:
         raise ModelError(f"{path} is no JSON ({error}); it is damaged or cut off") from error
     if not isinstance(parsed, dict):
@@ -231,7 +236,20 @@ def _settings(path: Path, model: str, values: Any) -> NetworkSettings:
     lists: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
+    usual = kind()
+    for name, value in lists.items():
+        if not _is_like(value, getattr(usual, name)):
+            raise ModelError(f"{path} has impossible settings ({name} is {value!r:.80})")
     try:
         return kind(**lists)
     except (ConfigError, TypeError, ValueError) as error:
         raise ModelError(f"{path} has impossible settings ({error})") from error
+
+
+def _is_like(value: Any, usual: Any) -> bool:
+    """Whether a setting has the type of its usual value, and a size that a network can have."""
+    if isinstance(usual, tuple):
+        return isinstance(value, tuple) and all(_is_like(one, usual[0]) for one in value)
+    if usual is None:  # a number of pixels, or native scale
+        return value is None or _is_like(value, 1)
+    return type(value) is type(usual) and (type(value) is not int or abs(value) <= _LARGEST_SETTING)

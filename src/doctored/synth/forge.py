@@ -5,12 +5,13 @@ photograph, the forgery on it, the saves and resizes that follow, and a crop at 
 Authentic pictures go through the same but for the second stage.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 
-from doctored.core.errors import ConfigError, DataError
+from doctored.core.errors import ConfigError, DataError, DoctoredError
 from doctored.core.forgery import TECHNIQUES, Forgery, Outline, Source
 from doctored.core.recipe import GENERATOR_VERSION, Recipe, SourceName
 from doctored.synth.composite import AREA_RANGE, OVERHANG, Composite, Scene, draw_area
@@ -153,7 +154,25 @@ def rebuild(recipe: Recipe, photographs: Mapping[str, Source]) -> Forgery:
         raise DataError(
             f"the recipe needs {' and '.join(missing)}; add the photographs that it was drawn from"
         )
-    return make_forgery(recipe, photographs[recipe.host.file], photographs[recipe.donor.file])
+    with edited_recipes_refused(recipe):
+        return make_forgery(recipe, photographs[recipe.host.file], photographs[recipe.donor.file])
+
+
+@contextmanager
+def edited_recipes_refused(recipe: Recipe) -> Iterator[None]:
+    """Whatever a recipe does that none of ours would, its steps may fail in any way.
+
+    Raises:
+        DataError: They did.
+    """
+    try:
+        yield
+    except DoctoredError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"the recipe of {recipe.host.file} cannot be followed ({error!r}); it was edited or is damaged"
+        ) from error
 
 
 def _check(recipe: Recipe, host: Source, donor: Source) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from doctored.core.errors import DataError
 from doctored.core.forgery import Forgery, Source
+from doctored.core.json_text import parse_json
 from doctored.core.recipe import Recipe
 from doctored.synth.forge import draw_recipe, make_forgery
 from doctored.synth.histories import Domain, History
@@ -54,7 +55,7 @@ class FileRecipe:
             DataError: The text is no recipe of a file.
         """
         try:
-            values = json.loads(text)
+            values = parse_json(text)
             picture, save = json.dumps(values["picture"]), values["save"]
             save = None if save is None else Save(**save)
         except (ValueError, TypeError, KeyError) as error:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from doctored.core.errors import DataError
 from doctored.synth.jpeg_tables import TABLE_FAMILIES, camera_tables, scaled_tables
 from doctored.synth.masks import Window
 
@@ -19,6 +20,10 @@ FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+
+
+LARGEST_PICTURE_PX = 100_000_000
+"""No picture of a history becomes larger; a recipe that says so is no recipe of ours."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,7 @@ def follow(
             image = image[step.rows :, step.columns :]
             masks = [mask[step.rows :, step.columns :] for mask in masks]
         elif isinstance(step, Frame):
+            check_size((image.shape[0] + step.rows, image.shape[1] + step.columns))
             border = ((step.rows, 0), (step.columns, 0))
             image = np.pad(image, (*border, (0, 0)), constant_values=step.level)
             masks = [np.pad(mask, border) for mask in masks]
@@ -192,8 +198,26 @@ def resized_length(length: int, resize: Resize) -> int:
     return round(length * resize.factor)
 
 
+def check_size(size_hw: tuple[int, int]) -> None:
+    """Refuse a size that no history needs.
+
+    Raises:
+        DataError: It is larger than `LARGEST_PICTURE_PX`.
+    """
+    if size_hw[0] * size_hw[1] > LARGEST_PICTURE_PX:
+        raise DataError(
+            f"a step of the recipe makes a picture of {size_hw[1]} x {size_hw[0]} pixels, more than the "
+            f"{LARGEST_PICTURE_PX // 10**6} megapixels that are allowed; it was edited or is damaged"
+        )
+
+
 def resized(image: NDArray[np.uint8], size_hw: tuple[int, int], filter_name: str) -> NDArray[np.uint8]:
-    """A picture brought to a size with one of `FILTERS`."""
+    """A picture brought to a size with one of `FILTERS`.
+
+    Raises:
+        DataError: The size is larger than `LARGEST_PICTURE_PX`.
+    """
+    check_size(size_hw)
     picture = Image.fromarray(np.ascontiguousarray(image))
     return np.asarray(picture.resize(size_hw[::-1], FILTERS[filter_name]))
 

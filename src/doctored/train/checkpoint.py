@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from doctored.core.errors import CheckpointError, ConfigError
+from doctored.core.json_text import parse_json
 
 _KEPT = 2
 
@@ -109,7 +110,7 @@ def load_checkpoint(
         raise CheckpointError(f"{run} holds no checkpoint to resume from; start the run without --resume")
     folder = found[-1]
     try:
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        state = parse_json((folder / "state.json").read_text(encoding="utf-8"))
         model.load_state_dict(load_file(folder / "weights.safetensors"))
         _restore_optimizer(
             optimizer, load_file(folder / "optimizer.safetensors"), state.pop("optimizer_groups")

@@ -1,6 +1,5 @@
 """The one training loop: batches in order, a step each, and a checkpoint every few minutes."""
 
-import json
 import math
 import signal
 import threading
@@ -22,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import doctored
 from doctored.core.errors import CheckpointError, ConfigError, DoctoredError
+from doctored.core.json_text import parse_json
 from doctored.data.licences import LICENCE_FILE
 from doctored.train.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint, write_json
 from doctored.train.curriculum import Curriculum
@@ -304,7 +304,7 @@ def _open_run(task: Task, settings: LoopSettings, run: Path, resume: bool) -> No
     if resume:
         if not description.is_file():
             raise CheckpointError(f"{run} holds no run to resume; start it without --resume")
-        saved = json.loads(description.read_text(encoding="utf-8"))["task"]
+        saved = parse_json(description.read_text(encoding="utf-8"))["task"]
         if saved != task.name:
             raise ConfigError(
                 f"{run} is a run of 'train {saved}'; resume it with that command, not 'train {task.name}'"

@@ -1,13 +1,16 @@
 import json
 import shutil
+import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import jsonschema
 import pytest
 
 from apps.scan.cases import NOISE, calibrate_noise, rows, write_picture
+from apps.scan.test_store import FOUND, SETTINGS
 from doctored.apps.scan import Filter, read_results
-from doctored.apps.scan.entries import Listing
+from doctored.apps.scan.entries import Entry, Listing
 from doctored.apps.scan.results import highest_results, parse_since, stored_file, unfinished
 from doctored.apps.scan.run import scan
 from doctored.apps.scan.store import ScanStore
@@ -134,3 +137,62 @@ def test_a_store_that_is_empty_or_missing(tmp_path):
     assert unfinished(tmp_path / "scan.db") == 0
     with pytest.raises(DataError, match="doctored scan"):
         list(read_results(tmp_path / "none.db"))
+
+
+def _edited_store(folder, statement):
+    """A store with one result, changed by hand."""
+    path = folder / "scan.db"
+    store = ScanStore(path)
+    store.begin(SETTINGS)
+    store.list_entries([Entry("a.jpg", 5, "1")])
+    region = '{"box_xyxy": [0, 1, 2, 3], "score": 1, "technique": null}'
+    result = f'{{"reason": "why", "regions": [{region}], "witnesses": [], "picture": {{}}}}'
+    store.finish(1, replace(FOUND, result=result, width=4, height=3, compression="lossless"))
+    store.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute(statement)
+    return path
+
+
+def test_a_row_as_scans_write_it_is_read(tmp_path):
+    (result,) = read_results(_edited_store(tmp_path, "SELECT 1"))
+    assert result.regions == [{"box_xyxy": [0, 1, 2, 3], "score": 1, "technique": None}]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "path = 7",
+        "raw_score = 'high'",
+        "raw_score = 9e999",
+        "raw_score = NULL",
+        "verdict = 'guilty'",
+        "verdict = NULL",
+        "width = 'wide'",
+        "seconds = 'long'",
+        "analysed_at = NULL",
+        "result = '[]'",
+        "result = '{\"regions\": null}'",
+        'result = \'{"regions": [{"box_xyxy": [1], "score": 1}]}\'',
+        'result = \'{"regions": [{"box_xyxy": [1, 2, 3, 4], "score": "1"}]}\'',
+    ],
+)
+def test_a_damaged_row_is_one_sentence(tmp_path, change):
+    """SQLite lets anything stand in any column; these ended in errors of many kinds, some only in the page."""
+    path = _edited_store(tmp_path, f"UPDATE files SET {change}")
+    with pytest.raises(DataError, match="damaged"):
+        [result.to_json() for result in read_results(path)]
+
+
+def test_a_store_without_its_table_is_one_sentence(tmp_path):
+    path = _edited_store(tmp_path, "DROP TABLE files")
+    for read in (lambda: list(read_results(path)), lambda: unfinished(path)):
+        with pytest.raises(DataError, match=r"scan\.db cannot be used as the store of a scan"):
+            read()
+
+
+def test_a_schema_that_is_no_text_is_one_sentence(tmp_path):
+    path = _edited_store(tmp_path, "UPDATE sqlite_master SET sql = x'ff'")
+    with pytest.raises(DataError, match=r"scan\.db cannot be used as the store of a scan"):
+        list(read_results(path))

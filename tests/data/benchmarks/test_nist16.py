@@ -95,6 +95,12 @@ def test_tables_that_do_not_fit_are_refused(tmp_path):
         prepare(NIST16, source, tmp_path / "other", Options(reference=table))
 
 
+def test_a_path_longer_than_any_file_has_is_absent(tmp_path):
+    """It ended in an OSError: file name too long."""
+    source = miniature(tmp_path / "NC2016", [*ROWS, ROWS[0].replace("probe/1.jpg", "x" * 5000)])
+    assert "x" * 5000 in {one.file for one in prepare(NIST16, source, tmp_path / "out").left_out}
+
+
 def test_files_that_are_listed_but_absent_are_named(tmp_path):
     source = miniature(tmp_path / "NC2016", [*ROWS, ROWS[0]])
     (source / "probe" / "2.jpg").unlink()

@@ -8,7 +8,6 @@ be raises ValueError.
 from __future__ import annotations
 
 import json
-import math
 import struct
 from collections.abc import Callable
 from dataclasses import asdict
@@ -30,6 +29,7 @@ _FORMATS = frozenset({"AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP
 _EXIF_TEXTS = ("camera", "lens", "software", "taken", "digitised", "changed", "author")
 _EXIF_FLAGS = ("readable", "has_position")
 _EXIF_NAMES = (*_EXIF_TEXTS, *_EXIF_FLAGS, "position")
+_LARGEST_NUMBER = 1e300
 # A date and its offset, of 200 characters each.
 _LONGEST_EXIF_TEXT = 400
 
@@ -258,7 +258,7 @@ def whole(value: Any, least: int, most: int) -> int:
 
 
 def _finite(value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if type(value) not in (int, float) or not abs(value) < _LARGEST_NUMBER:  # which is false of NaN, too
         raise ValueError("no number")
     return float(value)
 

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from doctored.apps.outputs import write_complete
 from doctored.apps.scan.results import FileResult
+from doctored.apps.scan.store import stored_result
 from doctored.core.errors import ConfigError, MissingExtraError
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
@@ -51,7 +52,7 @@ _ROWS_AT_ONCE = 5000
 
 def flat_row(result: FileResult) -> dict[str, Any]:
     """A result by the names of `COLUMNS`."""
-    inner = {} if result.result is None else json.loads(result.result)
+    inner = {} if result.result is None else stored_result(result.result)
     row = {column: getattr(result, column, None) for column in COLUMNS}
     for column in _OF_RESULT:
         value = inner.get(column)

@@ -23,8 +23,8 @@ from doctored.apps.page import page_policy, render_page
 from doctored.apps.scan.analyse import Limits, Reader
 from doctored.apps.scan.near_duplicates import near_duplicates
 from doctored.apps.scan.results import FileResult, Filter, highest_results, read_results, stored_file
-from doctored.apps.scan.store import connect
-from doctored.core.errors import DoctoredError, ImageReadError
+from doctored.apps.scan.store import connect, reading
+from doctored.core.errors import DataError, DoctoredError, ImageReadError
 from doctored.core.reduction import reduce_pixels, reduction_factor
 
 HIGHEST = 24
@@ -272,8 +272,13 @@ def _scans(store: Path) -> list[dict[str, Any]]:
         "operating_point",
         "version",
     )
-    with closing(connect(store)) as database:
+    with closing(connect(store)) as database, reading(store):
         rows = database.execute(f"SELECT {', '.join(columns)} FROM scans ORDER BY id DESC LIMIT 5").fetchall()
+    for row in rows:
+        *texts, operating_point, version = row
+        numbers = isinstance(operating_point, float | int)
+        if not numbers or not all(isinstance(text, str | None) for text in (*texts, version)):
+            raise DataError(f"{store} holds a damaged list of its scans; scan into a new store")
     return [{"store": store.name} | dict(zip(columns, row, strict=True)) for row in rows]
 
 
@@ -284,11 +289,11 @@ def _shown(result: FileResult, reader: Reader, limits: Limits, parser: FileParse
         picture = parser.decode(entry.path, data, max_megapixels=limits.max_megapixels)
         if picture.sha256 != result.sha256:
             raise ImageReadError("the file has changed since it was analysed")
+        grey = parser.decode("its small map in the store", preview or b"", max_megapixels=1).pixels[..., 0]
     except DoctoredError as error:
         return Shown(result, None, None, str(error))
     pixels = reduce_pixels(picture.pixels, reduction_factor(picture.size_hw, _THUMBNAIL_PX))
-    with Image.open(io.BytesIO(preview)) as image:
-        small_map = image.resize((pixels.shape[1], pixels.shape[0]), Image.Resampling.BILINEAR)
+    small_map = Image.fromarray(grey).resize((pixels.shape[1], pixels.shape[0]), Image.Resampling.BILINEAR)
     suspicion = np.asarray(small_map, np.float32) / np.float32(255)
     overlay = np.concatenate(list(overlay_bands(pixels, suspicion)))
     return Shown(result, _thumbnail(pixels), _thumbnail(overlay), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-import json
+import math
 import sqlite3
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doctored.apps.scan.entries import Entry
-from doctored.apps.scan.store import connect, given_path, judged_result
-from doctored.core.errors import ConfigError
+from doctored.apps.scan.store import connect, given_path, judged_result, reading, stored_result
+from doctored.core.errors import ConfigError, DataError
 from doctored.core.inspection import JSON_KEYS, failed_json
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class FileResult:
 
     @property
     def regions(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = [] if self.result is None else json.loads(self.result)["regions"]
+        found: list[dict[str, Any]] = [] if self.result is None else stored_result(self.result)["regions"]
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class FileResult:
         if self.result is None:
             values = failed_json(self.path, self.error or "")
         else:
-            known = json.loads(self.result) | {
+            known = stored_result(self.result) | {
                 "path": self.path,
                 "error": None,
                 "outputs": {} if self.map is None else {"map": self.map},
@@ -194,12 +194,14 @@ def parse_since(text: str) -> str:
         raise ConfigError(f"{text!r} is no date; give one such as 2026-03-31 or 2026-03-31T14:00") from error
 
 
-def stored_file(result: FileResult) -> tuple[Entry, bytes]:
-    """Where the file of a result is, and its small map as a PNG file."""
-    with closing(connect(result.store)) as database:
+def stored_file(result: FileResult) -> tuple[Entry, bytes | None]:
+    """Where the file of a result is, and its small map as a PNG file; None after an error."""
+    with closing(connect(result.store)) as database, reading(result.store):
         archive, position, preview = database.execute(
             "SELECT archive, position, preview FROM files WHERE id = ?", (result.id,)
         ).fetchone()
+    if not isinstance(position, int | None) or not isinstance(preview, bytes | None):
+        raise _damaged_row(result.store, result.id, "position or preview", position)
     entry = Entry(
         result.path, result.file_bytes, None, None if archive is None else given_path(archive), position
     )
@@ -208,7 +210,7 @@ def stored_file(result: FileResult) -> tuple[Entry, bytes]:
 
 def unfinished(store: Path) -> int:
     """How many files of a store are listed and not finished."""
-    with closing(connect(store)) as database:
+    with closing(connect(store)) as database, reading(store):
         (count,) = database.execute("SELECT count(*) FROM files WHERE done = 0").fetchone()
         return int(count)
 
@@ -227,9 +229,10 @@ def judge_for(database: sqlite3.Connection, store: Path, fpr: float) -> Callable
     """
     from doctored.predict import Detector
 
-    row = database.execute(
-        "SELECT model_argument, calibration_argument FROM scans ORDER BY id DESC LIMIT 1"
-    ).fetchone()
+    with reading(store):
+        row = database.execute(
+            "SELECT model_argument, calibration_argument FROM scans ORDER BY id DESC LIMIT 1"
+        ).fetchone()
     if row is None:
         return lambda result: result  # nothing was scanned, so nothing will come
     argument, calibration = row
@@ -265,7 +268,7 @@ def _read(
     condition, values = wanted.condition()
     if number is not None:
         condition, values = f"id = ? AND {condition}", [number, *values]
-    with closing(connect(store)) as database:
+    with closing(connect(store)) as database, reading(store):
         judge = None if wanted.fpr is None else judge_for(database, store, wanted.fpr)
         rows = database.execute(
             f"SELECT {', '.join(_COLUMNS)} FROM files WHERE {condition} ORDER BY {order}", values
@@ -274,7 +277,41 @@ def _read(
             result = FileResult(
                 store, number, given_path(path), error, file_bytes, sha256, bool(duplicate), *others
             )
+            _check_row(result)
             if judge is not None:
                 result = judge(result)
             if wanted.accepts(result):
                 yield result
+
+
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(("error", "sha256", "format", "model", "model_sha256", "precision"), str | None),
+    **dict.fromkeys(("file_bytes", "difference_hash", "width", "height"), int | None),
+    **dict.fromkeys(("raw_score", "detection_score", "false_alarm_rate", "seconds"), float | int | None),
+    **dict.fromkeys(("verdict", "result", "map"), str | None),
+    "compression": float | int | str | None,
+    "analysed_at": str,
+}
+"""What may stand in the columns of a finished row; SQLite itself lets anything stand anywhere."""
+_OF_ANALYSED = ("verdict", "raw_score", "result", "width", "height", "compression")
+
+
+def _check_row(result: FileResult) -> None:
+    """Refuse a row that no scan wrote.
+
+    Raises:
+        DataError: A value is of another kind, or missing.
+    """
+    for name, kind in _KINDS.items():
+        value = getattr(result, name)
+        wrong = not isinstance(value, kind) or (isinstance(value, float) and not math.isfinite(value))
+        if wrong or (value is None and result.error is None and name in _OF_ANALYSED):
+            raise _damaged_row(result.store, result.id, name, value)
+    if result.verdict not in (None, "manipulated", "no_signs", "cannot_judge"):
+        raise _damaged_row(result.store, result.id, "verdict", result.verdict)
+
+
+def _damaged_row(store: Path, number: int, column: str, value: Any) -> DataError:
+    return DataError(
+        f"row {number} of {store} is damaged: its {column} is {value!r:.80}; scan the files again into a new store"
+    )

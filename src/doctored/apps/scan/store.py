@@ -7,6 +7,7 @@ The scan writes each row as it is finished; a row survives the end of the proces
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 import time
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from doctored.apps.scan.analyse import Analysis, now
 from doctored.apps.scan.entries import Entry
 from doctored.core.errors import ConfigError, DataError
+from doctored.core.json_text import parse_json
 
 if TYPE_CHECKING:
     from doctored.predict.verdict import Judgement
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x646F6374  # "doct": how SQLite files say whose they are
 SCHEMA_VERSION = 1
 SYNC_SECONDS = 1.0
+DAMAGED = (sqlite3.Error, UnicodeDecodeError, OverflowError)
+"""What SQLite raises on damaged files; the second where a name in one is no UTF-8."""
 
 _ENTRIES_AT_ONCE = 10_000
 _JOBS_AT_ONCE = 500
@@ -153,10 +157,23 @@ def connect(path: Path) -> sqlite3.Connection:
     except BaseException as error:
         if database is not None:
             database.close()
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, DAMAGED):
             raise _unusable(path, error) from error
         raise
     return database
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say of a store that turns out to be damaged which one it is.
+
+    Raises:
+        DataError: What was read in this context was damaged.
+    """
+    try:
+        yield
+    except DAMAGED as error:
+        raise _unusable(path, error) from error
 
 
 class ScanStore:
@@ -183,7 +200,7 @@ class ScanStore:
             self._database.execute("PRAGMA synchronous = NORMAL")
         except BaseException as error:
             self.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, DAMAGED):
                 raise _unusable(path, error) from error
             raise
 
@@ -302,6 +319,10 @@ class ScanStore:
                 return
             with self._writing() as database:
                 for number, raw_score, height, width, compression, result in rows:
+                    if not (
+                        isinstance(raw_score, float) and isinstance(height, int) and isinstance(width, int)
+                    ):
+                        raise self._damaged_row(number)
                     judgement = judge(raw_score, (height, width), compression)
                     numbers = judgement.verdict, judgement.detection_score, judgement.false_alarm_rate
                     database.execute(
@@ -311,26 +332,33 @@ class ScanStore:
                     )
             last = rows[-1][0]
 
+    def _damaged_row(self, number: int) -> DataError:
+        return DataError(f"row {number} of {self._path} is damaged; scan the files again into a new store")
+
     def counts(self) -> Counts:
         """How far this scan is."""
-        files, done, errors = self._open.execute(
-            "SELECT count(*), total(done), total(done AND error IS NOT NULL) FROM files WHERE scan = ?",
-            (self._scan,),
-        ).fetchone()
-        return Counts(int(files), int(done), int(errors))
+        with reading(self._path):
+            files, done, errors = self._open.execute(
+                "SELECT count(*), total(done), total(done AND error IS NOT NULL) FROM files WHERE scan = ?",
+                (self._scan,),
+            ).fetchone()
+            return Counts(int(files), int(done), int(errors))
 
     def to_do(self) -> Iterator[tuple[int, Entry]]:
         """Numbers and entries of all files of this scan that are to do, in the order in which they were listed."""
         last = 0
         while True:
-            rows = self._open.execute(
-                f"SELECT id, {', '.join(_ENTRY_COLUMNS)} FROM files "
-                "WHERE scan = ? AND done = 0 AND id > ? ORDER BY id LIMIT ?",
-                (self._scan, last, _JOBS_AT_ONCE),
-            ).fetchall()
+            with reading(self._path):
+                rows = self._open.execute(
+                    f"SELECT id, {', '.join(_ENTRY_COLUMNS)} FROM files "
+                    "WHERE scan = ? AND done = 0 AND id > ? ORDER BY id LIMIT ?",
+                    (self._scan, last, _JOBS_AT_ONCE),
+                ).fetchall()
             if not rows:
                 return
             for number, path, file_bytes, modified, archive, position in rows:
+                if not isinstance(file_bytes, int | None) or not isinstance(position, int | None):
+                    raise self._damaged_row(number)
                 yield (
                     number,
                     Entry(given_path(path), file_bytes, modified, archive and given_path(archive), position),
@@ -349,15 +377,16 @@ class ScanStore:
             maps: As for `set_aside_outdated`.
         """
         settings, maps = self._settings, maps or ""
-        row = self._open.execute(
-            f"SELECT id, {', '.join(_ANALYSIS_COLUMNS)} FROM files WHERE sha256 = ? AND result IS NOT NULL "
-            "AND model = ? AND model_sha256 = ? AND (? OR precision = ?) "
-            "AND substr(coalesce(map, ''), 1, length(?)) = ? ORDER BY id <> ? LIMIT 1",
-            (
-                *(sha256, settings.model, settings.model_sha256, any_precision, settings.precision),
-                *(maps, maps, number),
-            ),
-        ).fetchone()
+        with reading(self._path):
+            row = self._open.execute(
+                f"SELECT id, {', '.join(_ANALYSIS_COLUMNS)} FROM files WHERE sha256 = ? AND result IS NOT NULL "
+                "AND model = ? AND model_sha256 = ? AND (? OR precision = ?) "
+                "AND substr(coalesce(map, ''), 1, length(?)) = ? ORDER BY id <> ? LIMIT 1",
+                (
+                    *(sha256, settings.model, settings.model_sha256, any_precision, settings.precision),
+                    *(maps, maps, number),
+                ),
+            ).fetchone()
         if row is None:
             return None
         found = Analysis(*row[1:])
@@ -388,11 +417,12 @@ class ScanStore:
 
     def errors(self, most: int) -> list[str]:
         """The first errors of this scan, in the order of the files."""
-        rows = self._open.execute(
-            "SELECT error FROM files WHERE error IS NOT NULL AND done = 1 AND scan = ? ORDER BY id LIMIT ?",
-            (self._scan, most),
-        )
-        return [error for (error,) in rows]
+        with reading(self._path):
+            rows = self._open.execute(
+                "SELECT error FROM files WHERE error IS NOT NULL AND done = 1 AND scan = ? ORDER BY id LIMIT ?",
+                (self._scan, most),
+            )
+            return [str(error) for (error,) in rows]
 
     def end(self, passed_over: int) -> None:
         """Note that this scan has come to its end.
@@ -431,14 +461,19 @@ class ScanStore:
 
 
 def given_path(stored: str | bytes) -> str:
-    """A path as it was given, from its form in the store."""
+    """A path as it was given, from its form in the store.
+
+    Raises:
+        DataError: It is no text.
+    """
+    if not isinstance(stored, str | bytes):
+        raise DataError(f"a store of a scan holds {stored!r} for a path; it is damaged, scan into a new one")
     return os.fsdecode(stored)
 
 
 def judged_result(result: str, judgement: Judgement) -> str:
     """The JSON form of a result with another judgement in it."""
-    values: dict[str, Any] = json.loads(result)
-    values |= {
+    values = stored_result(result) | {
         "verdict": judgement.verdict,
         "reason": judgement.reason,
         "detection_score": judgement.detection_score,
@@ -446,6 +481,25 @@ def judged_result(result: str, judgement: Judgement) -> str:
         "calibration": None if judgement.comparison is None else judgement.comparison.to_json(),
     }
     return json.dumps(values, allow_nan=False, separators=(",", ":"))
+
+
+def stored_result(result: str) -> dict[str, Any]:
+    """The JSON form of a result as the store has it.
+
+    Raises:
+        DataError: It is none, or lacks what is always there.
+    """
+    try:
+        values = parse_json(result)
+        for region in values["regions"]:
+            left, top, right, bottom = region["box_xyxy"]
+            if not math.isfinite(left + top + right + bottom + region["score"]):
+                raise ValueError("a region without a place or score")
+        return dict(values)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise DataError(
+            f"a store of a scan holds a damaged result ({error!r}); scan the file again into a new one"
+        ) from error
 
 
 def operating_point_of(judgement: Judgement) -> float | None:
@@ -491,5 +545,5 @@ def _check(database: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _unusable(path: Path, error: sqlite3.Error) -> DataError:
+def _unusable(path: Path, error: BaseException) -> DataError:
     return DataError(f"{path} cannot be used as the store of a scan ({error}); choose another")

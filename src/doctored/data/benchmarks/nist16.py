@@ -10,6 +10,7 @@ Differs: the released script splits an unsorted directory listing, so 404 and 16
 """
 
 import csv
+import os
 from pathlib import Path, PurePosixPath
 
 from doctored.core.errors import DataError
@@ -56,11 +57,11 @@ def read(source: Path, options: Options) -> Listing:
     entries = []
     for probe, row in by_probe.items():
         image, mask, split = root / probe, root / row[_MASK], sides[PurePosixPath(probe).stem]
-        if not image.is_file():
+        if not os.path.isfile(image):  # unlike the method, it takes a path that is too long
             left_out.append(Skipped(probe, f"{table.name} lists it but it is not there"))
         elif row[_IS_TARGET] == "N":
             entries.append(Entry(image, AUTHENTIC, split))
-        elif not row[_MASK] or not mask.is_file():
+        elif not row[_MASK] or not os.path.isfile(mask):
             left_out.append(Skipped(probe, f"its mask {row[_MASK] or '(none named)'} is not there"))
         else:
             technique = next(
@@ -92,7 +93,7 @@ def _rows(table: Path) -> list[list[str]]:
 def _root(source: Path, table: Path, rows: list[list[str]]) -> Path:
     """The folder that the paths of the table begin in."""
     for folder in (source, *table.parents):
-        if any((folder / row[_PROBE]).is_file() for row in rows):
+        if any(os.path.isfile(folder / row[_PROBE]) for row in rows):
             return folder
     raise DataError(f"none of the pictures that {table} lists is there, for instance {rows[0][_PROBE]}")
 

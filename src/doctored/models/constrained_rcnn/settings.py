@@ -11,6 +11,9 @@ FEATURE_STRIDE = 16
 """Pixels of the picture per cell of conv_3x, conv_4x and everything behind them."""
 
 
+_MOST_UNITS = 200
+
+
 @dataclass(frozen=True)
 class ConstrainedRCNNSettings:
     """The shape of a Constrained R-CNN, and how many boxes pass through it.
@@ -102,6 +105,8 @@ class ConstrainedRCNNSettings:
             "mask_rois_training": self.mask_rois_training,
             "mask_rois_test": self.mask_rois_test,
         }
+        if max(self.units, default=0) > _MOST_UNITS:
+            raise ConfigError(f"units is {self.units}; a block has {_MOST_UNITS} at most")
         for name, smallest in counts.items():
             if smallest < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it needs to be 1 or more")

@@ -36,6 +36,12 @@ class ManTraNetSettings:
                 f"first_layer_filters is {self.first_layer_filters}; {FIXED_FILTERS} of them are the SRM and "
                 "constrained filters, so it needs to be larger"
             )
+        counts = (*self.widths, self.feature_channels, self.adapted_channels, self.hidden_channels)
+        if len(self.widths) != 5 or min(counts) < 1:
+            raise ConfigError(
+                f"widths is {self.widths}, and there are {self.feature_channels}, {self.adapted_channels} and "
+                f"{self.hidden_channels} channels after them; give five widths, and 1 or more of each"
+            )
         sizes = self.window_sizes
         ascending = all(small < large for small, large in pairwise(sizes))
         if not sizes or not ascending or any(size % 2 == 0 or size < 3 for size in sizes):

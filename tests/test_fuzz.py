@@ -1,0 +1,75 @@
+"""What fuzzing starts from, and what it has found, through every parser: no fuzzer is needed for that."""
+
+import pytest
+
+from contract import LONGEST_SENTENCE, MOST_MEMORY_MB, outcome_of
+from doctored.core.errors import DataError
+from targets import TARGETS, parsers_of
+
+PARSERS = [parser for target in TARGETS for parser in parsers_of(target)]
+
+
+def test_each_parser_has_a_name_of_its_own():
+    names = [parser.name for parser in PARSERS]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
+def test_seeds_are_read_and_what_was_found_is_refused(parser, tmp_path):
+    """A seed that is refused at once would leave nearly all of its parser untested."""
+    read = parser.prepare(tmp_path)
+    seeds = [outcome_of(read, seed) for seed in parser.seeds()]
+    assert not [seed for seed in seeds if seed.broken]
+    assert any(seed.kind == "read" for seed in seeds)
+    for path in parser.corpus():
+        outcome = outcome_of(read, path.read_bytes())
+        assert not outcome.broken, f"{path}: {outcome.kind}, {outcome.detail}\n{outcome.trace}"
+
+
+def test_every_file_of_the_corpus_belongs_to_a_parser():
+    from parser import CORPUS
+
+    assert {path.name for path in CORPUS.iterdir()} <= {parser.name for parser in PARSERS}
+
+
+def _fails(error):
+    def read(data):
+        raise error
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("read", "kind"),
+    [
+        (lambda data: None, "read"),
+        (_fails(DataError("it is damaged; get it again")), "refused"),
+        (_fails(ValueError("it is damaged")), "error"),
+        (_fails(DataError("")), "sentence"),
+        (lambda data: bytearray(b"x") * ((MOST_MEMORY_MB + 300) << 20), "memory"),
+    ],
+)
+def test_the_contract_by_hand(read, kind):
+    assert outcome_of(read, b"").kind == kind
+
+
+def test_memory_that_was_not_to_be_had_breaks_the_contract():
+    def read(data):
+        try:
+            raise MemoryError
+        except MemoryError as error:
+            raise DataError("it does not fit into memory") from error
+
+    assert outcome_of(read, b"").kind == "sentence"
+
+
+def test_slow_reading_breaks_the_contract(monkeypatch):
+    monkeypatch.setattr("contract.MOST_SECONDS", -1.0)
+    assert outcome_of(lambda data: None, b"").kind == "slow"
+
+
+def test_messages_have_a_limit():
+    error = DataError("x" * 10**6)
+    assert len(str(error)) <= LONGEST_SENTENCE
+    assert outcome_of(_fails(error), b"").kind == "refused"
