@@ -200,6 +200,8 @@ def test_another_model_or_raw_score_is_refused():
         (lambda text: text.replace('"lossless"', "1e999"), "JPEG quality inf"),
         (lambda text: text.replace("[0, 64", "[0, 1e999"), "not a complete calibration"),
         (lambda text: "[" * 100_000, "nested too deeply"),
+        (lambda text: text.replace(f'"{0:064x}"', "7"), "7 is no text"),
+        (lambda text: text.replace('"as they are"', "[]"), "is no text"),
         (lambda text: text.replace("[0, 64", "[7, 64"), "names no photograph"),
         (lambda text: "[]", "not a complete calibration"),
     ],

@@ -257,3 +257,12 @@ def test_half_precision_is_widened(tmp_path: Path):
     arrays = read_pytorch(tmp_path / "half.pt")
     assert (arrays["a"].dtype, arrays["b"].dtype) == (np.float32, np.int64)
     assert arrays["a"] == 1.5
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path):
+    """h5py gives such names as bytes, which ended in a TypeError."""
+    path = tmp_path / "ManTraNet_Ptrain4.h5"
+    with h5py.File(path, "w") as file:
+        file[b"layer\xff/kernel"] = np.zeros(3, np.float32)
+    with pytest.raises(ModelError, match="a name that is no text"):
+        convert_original(path)

@@ -353,11 +353,11 @@ def read_calibration(path: Path) -> Calibration:
                 "doctored calibrate"
             )
         return Calibration(
-            model=stored["model"],
-            model_sha256=stored["model_sha256"],
-            raw_score=stored["raw_score"],
-            precision=stored["precision"],
-            versions=stored["versions"],
+            model=_text(stored["model"]),
+            model_sha256=_text(stored["model_sha256"]),
+            raw_score=_text(stored["raw_score"]),
+            precision=_text(stored["precision"]),
+            versions=_text(stored["versions"]),
             photographs=_photographs(stored["photographs"], list(stored["groups"])),
             entries=tuple(
                 Entry(int(photograph), (int(height), int(width)), _known(compression), float(score))
@@ -378,7 +378,13 @@ def read_calibration(path: Path) -> Calibration:
 
 
 def _photographs(rows: Sequence[Any], groups: list[str]) -> tuple[CalibrationPhotograph, ...]:
-    return tuple(CalibrationPhotograph(sha256, groups[group]) for sha256, group in rows)
+    return tuple(CalibrationPhotograph(_text(sha256), _text(groups[group])) for sha256, group in rows)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.80} is no text")
+    return value
 
 
 def _known(compression: Any) -> Compression:

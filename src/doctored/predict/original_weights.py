@@ -157,8 +157,10 @@ def read_hdf5(path: Path) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     left = path.stat().st_size
 
-    def visit(name: str, item: Any) -> None:
+    def visit(name: str | bytes, item: Any) -> None:
         nonlocal left
+        if isinstance(name, bytes):
+            raise ModelError(f"{path} holds {name!r}, a name that is no text; it is damaged")
         if not isinstance(item, h5py.Dataset):
             return
         if item.shape is None or item.dtype.kind not in "fiub" or item.external or item.is_virtual:
