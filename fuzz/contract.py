@@ -7,6 +7,7 @@ import traceback
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from doctored.core.errors import DoctoredError
@@ -15,6 +16,11 @@ MOST_SECONDS = 5.0
 MOST_MEMORY_MB = 1000
 """Beyond what was in use before."""
 LONGEST_SENTENCE = 10_000
+
+FORBIDDEN = frozenset(
+    {"pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "socket.connect"}
+)
+"""What no input may cause, as Python's audit calls it: unpickling, other programs, the network."""
 
 Reader = Callable[[bytes], object]
 
@@ -26,8 +32,8 @@ class Outcome:
     """What became of one input.
 
     Attributes:
-        kind: "read", "refused", or what was broken: "error", "sentence", "slow" or "memory".
-        detail: Where and how; inputs of one kind and detail have one cause.
+        kind: "read", "refused", or what was broken: "forbidden", "error", "sentence", "slow" or "memory".
+        detail: Where and how.
         seconds: Of computing.
         trace: Of an unexpected error.
     """
@@ -42,9 +48,16 @@ class Outcome:
         """Whether the contract was."""
         return self.kind not in ("read", "refused")
 
+    @property
+    def cause(self) -> str:
+        """What the inputs of one fault have in common."""
+        return self.kind if self.kind in ("slow", "memory") else f"{self.kind}: {self.detail}"
+
 
 def outcome_of(read: Reader, data: bytes) -> Outcome:
     """Read one input and compare what happens with the contract."""
+    caused = _forbidden_events()
+    caused.clear()
     before_mb = _peak_memory_mb(anew=True)
     started = time.process_time()
     kind, detail, trace = "read", "", ""
@@ -58,12 +71,27 @@ def outcome_of(read: Reader, data: bytes) -> Outcome:
         kind, detail, trace = "error", _place_of(error), traceback.format_exc()
     seconds = time.process_time() - started
     memory_mb = _peak_memory_mb() - before_mb
-    if kind in ("read", "refused"):
+    if caused:
+        kind, detail = "forbidden", ", ".join(sorted(set(caused)))
+    elif kind in ("read", "refused"):
         if seconds > MOST_SECONDS:
             kind, detail = "slow", f"{seconds:.0f} s"
         elif memory_mb > MOST_MEMORY_MB:
             kind, detail = "memory", f"{memory_mb:.0f} MB"
     return Outcome(kind, detail, seconds, trace)
+
+
+@cache
+def _forbidden_events() -> list[str]:
+    """Where they are noted from the first call on; an audit hook stays until the process ends."""
+    caused: list[str] = []
+
+    def note(event: str, arguments: tuple[object, ...]) -> None:
+        if event in FORBIDDEN:
+            caused.append(event)
+
+    sys.addaudithook(note)
+    return caused
 
 
 def _fault_of(error: DoctoredError) -> str:

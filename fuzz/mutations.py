@@ -53,6 +53,7 @@ TEXTS = (
         "..",
         "../../x",
         "/etc/passwd",
+        "/dev/zero",
         "a/b",
         "\0",
         "\n",

@@ -108,7 +108,7 @@ def _run(atheris: Any, options: argparse.Namespace, parsers: Any, readers: Any) 
         outcome = outcome_of(readers[number], data[1:])
         counts["executions"] += 1
         counts["broken" if outcome.broken else outcome.kind] += 1
-        cause = outcome.kind, parsers[number].name + outcome.detail * (outcome.kind in ("error", "sentence"))
+        cause = parsers[number].name, outcome.cause
         if outcome.broken and cause not in causes:
             causes.add(cause)
             name = f"{parsers[number].name}-{outcome.kind}-{hashlib.sha256(data[1:]).hexdigest()[:12]}"

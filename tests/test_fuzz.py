@@ -1,9 +1,14 @@
 """What fuzzing starts from, and what it has found, through every parser: no fuzzer is needed for that."""
 
+import pickle
+import subprocess
+import sys
+
 import pytest
 
 from contract import LONGEST_SENTENCE, MOST_MEMORY_MB, outcome_of
 from doctored.core.errors import DataError
+from parser import CORPUS
 from targets import TARGETS, parsers_of
 
 PARSERS = [parser for target in TARGETS for parser in parsers_of(target)]
@@ -28,9 +33,14 @@ def test_seeds_are_read_and_what_was_found_is_refused(parser, tmp_path):
 
 
 def test_every_file_of_the_corpus_belongs_to_a_parser():
-    from parser import CORPUS
-
     assert {path.name for path in CORPUS.iterdir()} <= {parser.name for parser in PARSERS}
+
+
+def test_the_program_can_be_called_without_the_fuzzer():
+    program = CORPUS.parent / "run.py"
+    result = subprocess.run([sys.executable, str(program), "--help"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert all(target in result.stdout for target in TARGETS)
 
 
 def _fails(error):
@@ -47,6 +57,11 @@ def _fails(error):
         (_fails(DataError("it is damaged; get it again")), "refused"),
         (_fails(ValueError("it is damaged")), "error"),
         (_fails(DataError("")), "sentence"),
+        (lambda data: pickle.loads(pickle.dumps(DataError)), "forbidden"),
+        (
+            lambda data: subprocess.run([sys.executable, "--version"], check=True, capture_output=True),
+            "forbidden",
+        ),
         (lambda data: bytearray(b"x") * ((MOST_MEMORY_MB + 300) << 20), "memory"),
     ],
 )

@@ -159,6 +159,22 @@ def test_a_missing_file_is_named(toy_copy: Path):
         read_exported(toy_copy)
 
 
+@pytest.mark.parametrize("name", ["/dev/zero", "../features.fp32.xml", "a/b", "", ".", "x" * 5000, "a\0b"])
+def test_a_manifest_that_names_something_else_than_its_files_is_refused(toy_copy: Path, name: str):
+    """Hashing /dev/zero took all memory there is, and never ended."""
+    (toy_copy / "a").mkdir()
+    _edit(toy_copy / "manifest.json", files={name: "0" * 64})
+    with pytest.raises(ModelError, match=r"manifest\.json is not a complete manifest|cannot be read"):
+        read_exported(toy_copy)
+
+
+@pytest.mark.parametrize("temperature", [0, -1, float("nan"), float("inf"), 10**400])
+def test_an_impossible_temperature_is_refused(toy_copy: Path, temperature: float):
+    _edit(toy_copy / "manifest.json", temperature=temperature)
+    with pytest.raises(ModelError, match="is not a complete manifest"):
+        read_exported(toy_copy)
+
+
 def test_a_manifest_of_another_format_is_refused(toy_copy: Path):
     _edit(toy_copy / "manifest.json", format=7)
     with pytest.raises(ModelError, match="has format 7, this version reads 1; export the model again"):

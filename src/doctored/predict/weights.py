@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +78,11 @@ def read_exported(folder: Path) -> ExportedModel:
                 "export the model again, or install the version that wrote it"
             )
         for name, expected in manifest["files"].items():
+            # Anything else may lie anywhere, and reading a device would never end.
+            if os.path.basename(name) != name or os.path.exists(folder / name) != os.path.isfile(
+                folder / name
+            ):
+                raise ValueError(f"{name!r:.80} is not the name of a file in its folder")
             found = hashlib.sha256(_read_bytes(folder / name)).hexdigest()
             if found != expected:
                 raise ModelError(
@@ -87,11 +94,14 @@ def read_exported(folder: Path) -> ExportedModel:
                 f"{path} describes {manifest['model']!r}, this version knows {' and '.join(NETWORKS)}; "
                 "install the version that wrote it"
             )
+        temperature = float(manifest["temperature"])
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"the temperature is {temperature}")
         return ExportedModel(
             folder=folder,
             name=manifest["model"],
             settings=_settings(path, manifest["model"], manifest["settings"]),
-            temperature=float(manifest["temperature"]),
+            temperature=temperature,
             precisions=tuple(manifest["precisions"]),
             int8_passed=bool(manifest["int8_passed"]),
             figures=dict(manifest["figures"]),
@@ -100,7 +110,7 @@ def read_exported(folder: Path) -> ExportedModel:
             names_families=IMC_HEAD_FILE in manifest["files"],
             sha256=hashlib.sha256(content).hexdigest(),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelError(
             f"{path} is not a complete manifest ({type(error).__name__}: {error}); export the model again"
         ) from error
