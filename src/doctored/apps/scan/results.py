@@ -36,6 +36,17 @@ _COLUMNS = (
     *("compression", "model", "model_sha256", "precision", "raw_score", "verdict", "detection_score"),
     *("false_alarm_rate", "result", "map", "seconds", "analysed_at"),
 )
+_NOTHING = type(None)
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("error", "sha256", "format", "model", "model_sha256", "precision"), (str, _NOTHING)),
+    **dict.fromkeys(("file_bytes", "difference_hash", "width", "height"), (int, _NOTHING)),
+    **dict.fromkeys(("raw_score", "detection_score", "false_alarm_rate", "seconds"), (float, int, _NOTHING)),
+    **dict.fromkeys(("verdict", "result", "map"), (str, _NOTHING)),
+    "compression": (float, int, str, _NOTHING),
+    "analysed_at": (str,),
+}
+"""What may stand in the columns of a finished row; SQLite itself lets anything stand anywhere."""
+_OF_ANALYSED = ("verdict", "raw_score", "result", "width", "height", "compression")
 _BY_SCORE = "detection_score DESC NULLS LAST, raw_score DESC NULLS LAST, id"
 
 
@@ -284,18 +295,6 @@ def _read(
                 yield result
 
 
-_KINDS: dict[str, Any] = {
-    **dict.fromkeys(("error", "sha256", "format", "model", "model_sha256", "precision"), str | None),
-    **dict.fromkeys(("file_bytes", "difference_hash", "width", "height"), int | None),
-    **dict.fromkeys(("raw_score", "detection_score", "false_alarm_rate", "seconds"), float | int | None),
-    **dict.fromkeys(("verdict", "result", "map"), str | None),
-    "compression": float | int | str | None,
-    "analysed_at": str,
-}
-"""What may stand in the columns of a finished row; SQLite itself lets anything stand anywhere."""
-_OF_ANALYSED = ("verdict", "raw_score", "result", "width", "height", "compression")
-
-
 def _check_row(result: FileResult) -> None:
     """Refuse a row that no scan wrote.
 
@@ -304,9 +303,12 @@ def _check_row(result: FileResult) -> None:
     """
     for name, kind in _KINDS.items():
         value = getattr(result, name)
-        wrong = not isinstance(value, kind) or (isinstance(value, float) and not math.isfinite(value))
-        if wrong or (value is None and result.error is None and name in _OF_ANALYSED):
+        if not isinstance(value, kind) or (isinstance(value, float) and not math.isfinite(value)):
             raise _damaged_row(result.store, result.id, name, value)
+    if result.error is None:
+        for name in _OF_ANALYSED:
+            if getattr(result, name) is None:
+                raise _damaged_row(result.store, result.id, name, None)
     if result.verdict not in (None, "manipulated", "no_signs", "cannot_judge"):
         raise _damaged_row(result.store, result.id, "verdict", result.verdict)
 
