@@ -119,8 +119,6 @@ def _archive(suffix: str) -> object:
             try:
                 for member in list_members(str(path)):
                     members.append(member)
-                    if len(members) == 100:
-                        break
             except DoctoredError as error:
                 problem = error
             for member in members[:20]:

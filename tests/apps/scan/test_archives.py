@@ -132,3 +132,42 @@ def test_listing_a_tar_file_keeps_no_headers(tmp_path, monkeypatch):
     monkeypatch.setattr(tarfile, "open", lambda **options: archives.append(opened(**options)) or archives[-1])
     for number, _ in enumerate(list_members(path)):
         assert len(archives[0].members) <= 1, number
+
+
+def _header(name, size, kind=b"0"):
+    """A header of a tar file with any length, negative ones too."""
+    content = bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT))
+    content[124:136] = b"\xff" + (size & (1 << 88) - 1).to_bytes(11, "big") if size < 0 else b"%011o\0" % size
+    content[156:157] = kind
+    content[148:156] = b" " * 8
+    content[148:156] = b"%06o\0 " % sum(content[:512])
+    return bytes(content)
+
+
+@pytest.mark.parametrize("kind", [b"0", b"S"])
+def test_a_member_of_negative_length_ends_the_list(tmp_path, kind):
+    """The next header is looked for before it: the same member came again and again, without end."""
+    path = tmp_path / "a.tar"
+    path.write_bytes(_header("first.jpg", 0) + _header("again.jpg", -512, kind) + bytes(1024))
+    with pytest.raises(ImageReadError, match="a member ends before it begins"):
+        list(list_members(str(path)))
+
+
+def test_a_member_of_negative_length_is_not_read(tmp_path, reader):
+    """Reading -1 bytes is reading all that there is."""
+    path = make(tmp_path / "a.tar")
+    with pytest.raises(ImageReadError, match="is empty"):
+        reader.read(path, 512, -1, "a.jpg", 1)
+
+
+@pytest.mark.parametrize("ending", [".tar.gz", ".tar.bz2", ".tar.xz"])
+def test_what_unpacks_to_far_more_than_its_length_is_refused_at_once(tmp_path, reader, ending, monkeypatch):
+    """846 bytes of bzip2 are a gigabyte; a hundred kilobytes took minutes to find that out."""
+    monkeypatch.setattr("doctored.apps.scan.archives._LEAST_UNPACKED", 100_000)
+    path = make(tmp_path / f"a{ending}", {"a.jpg": bytes(10_000_000), "b.jpg": b"second"})
+    found = []
+    with pytest.raises(ImageReadError, match="more than 100 times its length; unpack it first"):
+        found.extend(list_members(path))
+    assert [member.name for member in found] == ["a.jpg"]
+    with pytest.raises(ImageReadError, match="more than 100 times its length"):
+        reader.read(path, found[0].position, found[0].file_bytes, "a.jpg", 500)

@@ -12,8 +12,8 @@ from PIL import Image
 from apps.scan.cases import NOISE, calibrate_noise, write_picture
 from doctored.apps.scan.analyse import Limits
 from doctored.apps.scan.entries import Listing
-from doctored.apps.scan.report import scan_page
-from doctored.apps.scan.results import Filter
+from doctored.apps.scan.report import Summary, scan_page
+from doctored.apps.scan.results import FileResult, Filter
 from doctored.apps.scan.run import scan
 
 
@@ -69,6 +69,21 @@ def test_what_the_page_says(folder):
 def test_bars_add_up_to_the_pictures(folder):
     titles = re.findall(r"<title>[^<]* to [^<]*: (\d+) [^<]*</title>", page_of(folder))
     assert sum(map(int, titles)) == 4
+
+
+@pytest.mark.parametrize(
+    "scores", [(0.1, 0.1), (0.1, 0.1 + 2e-17), (0.1, 0.10000000000000002), (-2e299, 2e299)]
+)
+def test_bars_of_scores_that_are_as_good_as_equal_or_very_far_apart(scores):
+    """NumPy refuses to cut a range into more parts than it has numbers."""
+    summary = Summary()
+    for number, score in enumerate(scores):
+        values = dict.fromkeys(FileResult.__dataclass_fields__)
+        values |= {"store": Path("scan.db"), "id": number, "path": "a", "duplicate": False}
+        summary.add(FileResult(**values | {"raw_score": score, "verdict": "no_signs"}))
+    bars = summary.bars()
+    assert sum(bar.counts["no_signs"] for bar in bars) == 2
+    assert bars[0].low <= scores[0] <= scores[1] <= bars[-1].high
 
 
 def test_names_are_escaped_and_nothing_is_loaded(folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import tarfile
 import zipfile
 import zlib
@@ -17,6 +18,8 @@ from doctored.apps.scan.remote import is_url, open_remote
 from doctored.core.errors import ImageReadError
 
 _ENCRYPTED_FLAG = 1
+# Of the length of a compressed archive, beyond what any may unpack to, in bytes. Pictures hardly compress.
+_MOST_TIMES, _LEAST_UNPACKED = 100, 500_000_000
 _DAMAGED = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError),
     *(NotImplementedError, RuntimeError, ValueError, IndexError),
@@ -73,7 +76,12 @@ def _zip_members(file: BinaryIO, path: str) -> Iterator[Member]:
 
 def _tar_members(file: BinaryIO, path: str) -> Iterator[Member]:
     with _unpacked(file, path) as data, tarfile.open(fileobj=data, mode="r:") as archive:
+        end = -1
         while (info := archive.next()) is not None:
+            # Lengths may be negative: the next member would lie before this one, and so on without end.
+            if archive.offset <= end or info.size < 0:
+                raise tarfile.ReadError("a member ends before it begins")
+            end = archive.offset
             archive.members.clear()  # type: ignore[attr-defined]  # else every header is kept
             if info.issym() or info.islnk():
                 target = info.linkname
@@ -115,7 +123,7 @@ class ArchiveReader:
                 f"{name} has {file_bytes / 1e6:.4g} MB unpacked, more than the limit of {max_megabytes:g} MB; "
                 "raise it with --max-mb if you trust the file"
             )
-        if not file_bytes:
+        if file_bytes <= 0:
             raise ImageReadError(f"{name} is empty (0 bytes), not a picture; get a complete copy of it")
         try:
             data = self._read(path, position, file_bytes)
@@ -182,7 +190,38 @@ def _unpacked(file: BinaryIO, path: str) -> Iterator[BinaryIO]:
         yield file
         return
     with opened:
-        yield opened
+        yield cast(BinaryIO, _Unpacked(opened, _LEAST_UNPACKED + _MOST_TIMES * _length(file)))
+
+
+def _length(file: BinaryIO) -> int:
+    length = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return length
+
+
+class _Unpacked:
+    """An unpacked stream that ends in an error where it becomes far longer than archives of pictures do.
+
+    A thousand bytes can stand for a gigabyte, and going forward by hours of unpacking is one step for who reads.
+    """
+
+    def __init__(self, stream: BinaryIO, most: int) -> None:
+        self._stream, self._most = stream, most
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seek(self, position: int) -> int:
+        self._check(position)
+        return self._stream.seek(position)
+
+    def read(self, length: int) -> bytes:
+        self._check(self._stream.tell() + length)
+        return self._stream.read(length)
+
+    def _check(self, position: int) -> None:
+        if position > self._most:
+            raise OSError(f"it unpacks to more than {_MOST_TIMES} times its length; unpack it first")
 
 
 def _unreadable(name: str, error: Exception) -> ImageReadError:

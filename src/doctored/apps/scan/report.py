@@ -224,7 +224,9 @@ class Summary:
         if not len(scores):
             return []
         limits = (0.0, 1.0) if self.calibrated else (float(scores.min()), float(scores.max()))
-        edges = np.histogram_bin_edges(scores, _BINS, limits)
+        edges = np.linspace(*limits, _BINS + 1)
+        if not np.all(np.diff(edges) > 0):  # all scores are equal, or as good as
+            edges = np.linspace(limits[0] - 0.5, limits[1] + 0.5, _BINS + 1)
         counts = {
             name: np.histogram(scores[verdicts == number], edges)[0] for number, name in enumerate(VERDICTS)
         }

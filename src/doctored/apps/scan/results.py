@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import math
 import sqlite3
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -36,6 +35,7 @@ _COLUMNS = (
     *("compression", "model", "model_sha256", "precision", "raw_score", "verdict", "detection_score"),
     *("false_alarm_rate", "result", "map", "seconds", "analysed_at"),
 )
+_LARGEST = 1e300  # of a number, so that differences stay finite
 _NOTHING = type(None)
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("error", "sha256", "format", "model", "model_sha256", "precision"), (str, _NOTHING)),
@@ -303,7 +303,7 @@ def _check_row(result: FileResult) -> None:
     """
     for name, kind in _KINDS.items():
         value = getattr(result, name)
-        if not isinstance(value, kind) or (isinstance(value, float) and not math.isfinite(value)):
+        if not isinstance(value, kind) or (isinstance(value, float) and not abs(value) < _LARGEST):
             raise _damaged_row(result.store, result.id, name, value)
     if result.error is None:
         for name in _OF_ANALYSED:
