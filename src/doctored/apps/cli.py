@@ -60,6 +60,8 @@ _EXTRA_OF_PACKAGE = {
     "torchvision": "train",
     "uvicorn": "web",
 }
+# What the loader of the operating system says.
+_LIBRARY_WITHOUT_MEMORY = ("failed to map segment", "cannot allocate memory", "Cannot allocate memory")
 
 
 class _Commands(TyperGroup):
@@ -77,11 +79,24 @@ class _Commands(TyperGroup):
             if extra is None:
                 raise
             _fail(MissingExtraError(f"doctored {ctx.invoked_subcommand}", extra))
+        except MemoryError as error:
+            _fail(_too_little_memory(ctx.invoked_subcommand), cause=error)
+        except ImportError as error:
+            if not any(words in str(error) for words in _LIBRARY_WITHOUT_MEMORY):
+                raise
+            _fail(_too_little_memory(ctx.invoked_subcommand), cause=error)
 
 
-def _fail(error: Exception, status: int = 1) -> NoReturn:
+def _fail(error: Exception, status: int = 1, cause: Exception | None = None) -> NoReturn:
     typer.echo(f"Error: {error}", err=True)
-    raise typer.Exit(status) from error
+    raise typer.Exit(status) from cause or error
+
+
+def _too_little_memory(command: str | None) -> DoctoredError:
+    return DoctoredError(
+        f"doctored {command} needs more memory than is free, or than this process may use (see ulimit -v); close "
+        "other programs, or allow more"
+    )
 
 
 _OPTIONS: dict[str, Any] = {

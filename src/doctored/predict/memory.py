@@ -1,7 +1,39 @@
-"""How much memory this process has used at most."""
+"""How much memory this process has used at most, and engines that got none."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+# What engines say whose memory, or whose threads, the system refused; neither has an error of its own for that.
+_REFUSALS = (
+    *(
+        "can't alloc",
+        "cannot alloc",
+        "failed to alloc",
+        "bad_alloc",
+        "bad alloc",
+        "not enough memory",
+        "out of memory",
+    ),
+    *("resource temporarily unavailable", "failed to map segment"),
+)
+
+
+@contextmanager
+def refused_memory_as_memory_error() -> Iterator[None]:
+    """Turn an engine's RuntimeError into a MemoryError where that is what it stands for.
+
+    Raises:
+        MemoryError: The engine got no memory, or no threads.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error).lower()
+        if any(refusal in text for refusal in _REFUSALS):
+            raise MemoryError("the engine that runs the network got no memory") from error
+        raise
 
 
 def peak_memory_mb() -> float | None:

@@ -12,6 +12,7 @@ from doctored.models.mantranet.settings import ManTraNetSettings
 from doctored.predict.bfloat16 import convert_to_bfloat16, deep_convolutions, large_convolutions
 from doctored.predict.cpu_features import fast_arithmetic
 from doctored.predict.engine import Precision
+from doctored.predict.memory import refused_memory_as_memory_error
 from doctored.predict.openvino_runtime import load_openvino
 from doctored.predict.regions import TileRegions
 from doctored.predict.weights import ExportedModel
@@ -109,7 +110,11 @@ class OpenVINORCNNEngine:
         self._regions = _Network(core, model, _options(threads))
 
     def regions(self, image_tile: NDArray[np.uint8]) -> TileRegions:
-        return TileRegions(*(output.copy() for output in self._regions(with_mirrored_frame(image_tile))))
+        found = TileRegions(*(output.copy() for output in self._regions(with_mirrored_frame(image_tile))))
+        if not len(found.rois):
+            # There is always a first proposal. OpenVINO gives none, and no error, if it was refused memory on the way.
+            raise MemoryError("the engine that runs the network got no memory")
+        return found
 
 
 def _options(threads: int | None) -> dict[str, Any]:
@@ -138,11 +143,14 @@ class _Network:
         """The outputs in order; the next call overwrites them."""
         if inputs[0].shape != self._shape:
             self._request = None  # its memory goes before that of the next comes
-            model = self._model.clone()
-            model.reshape({number: list(array.shape) for number, array in enumerate(inputs)})
-            self._request = self._core.compile_model(model, "CPU", self._options).create_infer_request()
+            self._shape = None
+            with refused_memory_as_memory_error():
+                model = self._model.clone()
+                model.reshape({number: list(array.shape) for number, array in enumerate(inputs)})
+                self._request = self._core.compile_model(model, "CPU", self._options).create_infer_request()
             self._shape = inputs[0].shape
-        outputs = self._request.infer(dict(enumerate(inputs)), share_inputs=True, share_outputs=True)
+        with refused_memory_as_memory_error():
+            outputs = self._request.infer(dict(enumerate(inputs)), share_inputs=True, share_outputs=True)
         return list(outputs.to_tuple())
 
 
@@ -154,7 +162,8 @@ def with_mirrored_frame(image_tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _read_model(core: Any, path: Path) -> Any:
     try:
-        return core.read_model(path)
+        with refused_memory_as_memory_error():
+            return core.read_model(path)
     except RuntimeError as error:
         raise ModelError(
             f"OpenVINO cannot read {path}; export the model again with this version of doctored"

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from doctored.core.errors import ConfigError
 from doctored.predict.engine import Precision
+from doctored.predict.memory import refused_memory_as_memory_error
 from doctored.predict.regions import TileRegions
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class _TorchNetwork:
         import torch
 
         stack = ExitStack()
+        stack.enter_context(refused_memory_as_memory_error())
         stack.enter_context(torch.inference_mode())
         # Without this, Ampere and later GPUs shorten float32 convolutions to a 10-bit mantissa.
         stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
