@@ -162,6 +162,68 @@ def test_packages_list_public_names_and_nothing_else(path):
         assert is_docstring or is_all or isinstance(node, ast.ImportFrom), ast.unparse(node)
 
 
+FORBIDDEN_MODULES = {
+    "pickle",
+    "cPickle",
+    "_pickle",
+    "dill",
+    "cloudpickle",
+    "joblib",
+    "shelve",
+    "marshal",
+    "yaml",
+}
+
+
+def _executes(tree):
+    """What of a file could run, or load by running, what comes from outside; line number and code of each."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            if {name.split(".")[0] for name in imported_modules(ast.Module([node], []))} & FORBIDDEN_MODULES:
+                yield node.lineno, ast.unparse(node)
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            options = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            if (
+                called in ("eval", "exec", "compile", "__import__", "os.system", "os.popen")
+                or called.endswith((".read_pickle", ".to_pickle", "torch.save"))
+                or (called == "torch.load" and options.get("weights_only") != "True")
+                or options.get("allow_pickle", "False") != "False"
+                or options.get("shell", "False") != "False"
+            ):
+                yield node.lineno, ast.unparse(node)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_nothing_from_outside_is_executed_or_unpickled(path):
+    found = list(_executes(parse(path)))
+    assert not found, f"{name_of(path)}: {found}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_durations_are_measured_by_a_clock_that_nobody_sets(path):
+    calls = {ast.unparse(node.func) for node in ast.walk(parse(path)) if isinstance(node, ast.Call)}
+    assert not calls & {"time.time", "time.time_ns"}, "use time.monotonic or time.perf_counter"
+
+
+def test_the_check_of_execution_sees_every_way():
+    ways = (
+        "import pickle",
+        "from joblib import load",
+        "def f():\n    import yaml",
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "np.load(path, allow_pickle=True)",
+        "subprocess.run(text, shell=True)",
+        "os.system(text)",
+        "eval(text)",
+    )
+    for way in ways:
+        assert list(_executes(ast.parse(way))), way
+    harmless = "torch.load(path, weights_only=True)\nnp.load(path)\nre.compile(text)\nnp.load(path, allow_pickle=False)"
+    assert not list(_executes(ast.parse(harmless)))
+
+
 def run_python(program):
     return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=SOURCE.parent

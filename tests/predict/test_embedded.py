@@ -1,16 +1,19 @@
 """The models that come with the package."""
 
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from doctored.core.errors import ModelError
 from doctored.core.imc_classes import IMC_FAMILIES
 from doctored.core.inspection import Region
 from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
 from doctored.models.catalog import COMBINATION
-from doctored.predict import Detector
+from doctored.predict import Detector, detector
 from doctored.predict.calibration import CALIBRATION_FILE, FEWEST_LIKE, read_calibration
 from doctored.predict.cpu_features import fast_arithmetic
 from doctored.predict.detector import EMBEDDED, load_panel, load_witness
@@ -43,6 +46,44 @@ def test_a_network_is_complete_and_as_exported(name, precisions):
     assert exported.name == name
     assert exported.precisions == precisions
     assert exported.training
+
+
+def _embedded_files():
+    return sorted(
+        path.relative_to(EMBEDDED).as_posix()
+        for path in EMBEDDED.rglob("*")
+        if path.suffix not in ("", ".txt")
+    )
+
+
+@pytest.mark.parametrize("name", _embedded_files())
+def test_a_changed_file_is_named_and_nothing_runs(name, tmp_path, monkeypatch):
+    """One bit of a hashed file; of the JSON files that hash the others, a digit of a hash, and the end missing."""
+    shutil.copytree(EMBEDDED, tmp_path / "embedded")
+    monkeypatch.setattr(detector, "EMBEDDED", tmp_path / "embedded")
+    for engine in ("OpenVINOEngine", "OpenVINORCNNEngine"):
+        monkeypatch.setattr(detector, engine, lambda *_, **__: _Unused())
+    Detector.from_name("both")
+    file = tmp_path / "embedded" / name
+    content = file.read_bytes()
+    digests = list(re.finditer(rb"[0-9a-f]{64}", content)) if file.suffix == ".json" else []
+    place = digests[0].start() if digests else len(content) // 2
+    changed = bytearray(content)
+    changed[place] = ord("0" if changed[place] != ord("0") else "1") if digests else changed[place] ^ 1
+    model = "mantranet" if name.startswith("mantranet/calibration") else "both"
+    for broken in (bytes(changed), content[: len(content) // 2]):
+        file.write_bytes(broken)
+        with pytest.raises(ModelError) as caught:
+            Detector.from_name(model)
+        message = str(caught.value)
+        assert re.search(r"[0-9a-f]{12}\.\.\.", message) or name in message, message
+
+
+class _Unused:
+    """An engine of which nothing may be asked."""
+
+    precision = "fp32"
+    settings = None
 
 
 def test_the_combination_is_of_the_networks_that_come_with_it():

@@ -16,6 +16,7 @@ from doctored.apps.options import (
     MaxMegapixels,
     Model,
     Precision,
+    positive,
 )
 from doctored.apps.progress import ProgressBar
 from doctored.core.errors import ConfigError
@@ -92,6 +93,12 @@ def scan(
         float | None,
         typer.Option("--max-seconds", min=1, help="Give up files that take longer.", show_default="no limit"),
     ] = None,
+    stall_seconds: Annotated[
+        float,
+        typer.Option(
+            "--stall-seconds", callback=positive, help="Give up a URL that sends nothing for so long."
+        ),
+    ] = 60,
     isolate: Isolate = False,
 ) -> None:
     """Look at many pictures, and keep one row for each file in an SQLite file.
@@ -125,7 +132,7 @@ def scan(
         fpr=fpr,
         calibration=None if calibration is None else str(calibration),
         threads=1 if runner == "ray" else None,
-        limits=Limits(max_mp, max_mb, max_seconds),
+        limits=Limits(max_mp, max_mb, max_seconds, stall_seconds),
         maps=maps,
         isolate=isolate,
     )
@@ -137,11 +144,15 @@ def scan(
                 from doctored.apps.scan.cluster import on_every_machine, scan_on_ray
 
                 given, settings = on_every_machine(given, settings)
-                listing = Listing(given, every_file=every_file, shard=part, leave_out=maps)
+                listing = Listing(
+                    given, every_file=every_file, shard=part, leave_out=maps, stall_seconds=stall_seconds
+                )
                 asked = {"sources": given, "all": every_file, "shard": shard}
                 outcome = scan_on_ray(listing, asked, output, settings, workers, address, announce)
             else:
-                listing = Listing(given, every_file=every_file, shard=part, leave_out=maps)
+                listing = Listing(
+                    given, every_file=every_file, shard=part, leave_out=maps, stall_seconds=stall_seconds
+                )
                 outcome = run_scan(
                     listing, given, Path(output), settings, count, announce, retry_errors=retry_errors
                 )

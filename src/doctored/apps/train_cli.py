@@ -628,13 +628,11 @@ def _start_weights(start: Path | None) -> "dict[str, torch.Tensor] | None":
 
 
 def _torchvision_weights(path: Path) -> "dict[str, torch.Tensor]":
-    import pickle
-
     import torch
 
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, ValueError, TypeError, pickle.UnpicklingError) as error:
+    except Exception as error:  # a damaged file can make the unpickler raise anything
         raise ConfigError(
             f"--start found no readable weights in {path} ({error}); give torchvision's file of a ResNet"
         ) from error

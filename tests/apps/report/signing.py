@@ -56,8 +56,13 @@ def _certificate(subject, issuer, key, issuer_key, *, authority):
     return builder.sign(issuer_key, hashes.SHA256())
 
 
-def signed_file(pixels):
-    """A signed JPEG file, and the certificate of the authority behind its signer in PEM format."""
+def signed_file(pixels, generator="Example camera"):
+    """A signed JPEG file, and the certificate of the authority behind its signer in PEM format.
+
+    Args:
+        pixels: Of the picture.
+        generator: What claims to have made the statement.
+    """
     import c2pa
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -73,7 +78,7 @@ def signed_file(pixels):
         c2pa.C2paSignerInfo(alg=b"es256", sign_cert=chain, private_key=private, ta_url=None)
     )
     manifest = {
-        "claim_generator_info": [{"name": "Example camera"}],
+        "claim_generator_info": [{"name": generator}],
         "assertions": [{"label": "c2pa.actions", "data": {"actions": [{"action": "c2pa.opened"}]}}],
     }
     manifest["assertions"][0]["data"]["actions"] = [

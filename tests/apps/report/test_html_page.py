@@ -2,6 +2,7 @@ import base64
 import hashlib
 import html.parser
 import io
+import json
 import re
 
 import numpy as np
@@ -18,11 +19,14 @@ from apps.report.cases import (
     report_of,
     section_of,
 )
+from apps.report.signing import ORGANISATION, signed_file
 from core.made_files import exif_block, jpeg_bytes, scene
 from doctored.apps.report import picture_section
 from doctored.apps.report.html_page import html_page
+from doctored.apps.report.pdf_pages import pdf_pages
 from doctored.core.inspection import Region
 from doctored.core.picture import Picture
+from doctored.core.read_image import read_image
 
 VOID = {"meta", "img", "input", "br", "link"}
 
@@ -102,6 +106,26 @@ def test_nothing_that_a_file_says_becomes_markup(marked):
     for _, attributes in page.elements:
         assert not {name for name in attributes if name.startswith("on") or name == "style"}
     assert MARKUP.split("&")[0] in page.text
+
+
+def test_what_content_credentials_say_is_text_in_every_form(tmp_path):
+    """Anyone can sign with a certificate whose names are markup."""
+    pytest.importorskip("c2pa")
+    (tmp_path / "photo.jpg").write_bytes(signed_file(scene(120, 90), generator=MARKUP)[0])
+    section = section_of(read_image(tmp_path / "photo.jpg"))
+    assert section.evidence.credentials.generator == MARKUP, "it reached the report"
+    report = report_of(section)
+    page = html_page(report)
+    assert ORGANISATION not in page
+    assert "&lt;b&gt;Press&lt;/b&gt;" in page
+    assert MARKUP not in page
+    assert (
+        json.loads(json.dumps(report.to_json()))["pictures"][0]["file"]["content_credentials"]["generator"]
+        == MARKUP
+    )
+    pypdf = pytest.importorskip("pypdf")
+    text = "".join(p.extract_text() for p in pypdf.PdfReader(io.BytesIO(pdf_pages(report))).pages)
+    assert ORGANISATION in " ".join(text.split())
 
 
 def test_the_page_refers_to_nothing_outside(marked):

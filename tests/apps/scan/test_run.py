@@ -203,3 +203,15 @@ def test_judged_anew_without_being_looked_at_again(photos, tmp_path, monkeypatch
     assert run(photos, output, replace(settings, fpr=0.2)).analysed == 0
     assert before[0]["false_alarm_rate"] == after[0]["false_alarm_rate"]
     assert before[0]["detection_score"] != after[0]["detection_score"]
+
+
+def test_a_clock_that_jumps_costs_nothing_but_another_read(photos, tmp_path):
+    """A time of change in the future, and one that goes back: what counts is that it differs, not which way."""
+    os.utime(photos / "2.png", ns=(2**62, 2**62))
+    first = run(photos, tmp_path / "scan.db")
+    again = run(photos, tmp_path / "scan.db")
+    assert (first.counts.done, again.analysed) == (first.counts.files, 0)
+    os.utime(photos / "2.png", ns=(1, 1))
+    back = run(photos, tmp_path / "scan.db")
+    assert back.analysed == 1
+    assert all(row["seconds"] is None or row["seconds"] >= 0 for row in rows(tmp_path / "scan.db"))

@@ -138,10 +138,31 @@ def test_results_are_gone_after_their_time(make_jobs):
     assert timedelta(minutes=9) < left <= timedelta(minutes=10)
     jobs.delete_expired()
     assert jobs.get(job.id) is job
-    job.expires_at = datetime.now(UTC)
+    job._expires = time.monotonic()
     with pytest.raises(UnknownJobError):
         jobs.get(job.id)
     assert job.folder.exists()
+    jobs.delete_expired()
+    assert not job.folder.exists()
+
+
+@pytest.mark.parametrize("years", [-20, 20])
+def test_a_clock_that_is_set_neither_deletes_results_nor_keeps_them(make_jobs, monkeypatch, years):
+    worker = Worker()
+    worker.go.release()
+    jobs = make_jobs(worker, keep_minutes=10)
+    job = submit(jobs, "a")
+    wait_for(lambda: job.is_over)
+
+    class Set(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(days=365 * years)
+
+    monkeypatch.setattr("doctored.apps.web.jobs.datetime", Set)
+    jobs.delete_expired()
+    assert jobs.get(job.id) is job
+    job._expires = time.monotonic()
     jobs.delete_expired()
     assert not job.folder.exists()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from doctored.apps.file_parser import FileParser
 from doctored.apps.scan.archives import ArchiveReader
 from doctored.apps.scan.entries import Entry
-from doctored.apps.scan.remote import is_url, read_remote
+from doctored.apps.scan.remote import STALL_SECONDS, is_url, read_remote
 from doctored.core.errors import DoctoredError
 from doctored.core.read_image import read_file
 
@@ -39,11 +39,13 @@ class Limits:
         max_megapixels: Larger pictures are refused.
         max_megabytes: Larger files are refused.
         max_seconds: Whatever takes longer is given up; None for no limit.
+        stall_seconds: How long a server may send nothing of one.
     """
 
     max_megapixels: float = 400
     max_megabytes: float = 500
     max_seconds: float | None = None
+    stall_seconds: float = STALL_SECONDS
 
 
 @dataclass(frozen=True)
@@ -132,10 +134,15 @@ def now() -> str:
 
 
 class Reader:
-    """Reads files of any kind of entry, one after the other."""
+    """Reads files of any kind of entry, one after the other.
 
-    def __init__(self) -> None:
-        self._archives = ArchiveReader()
+    Args:
+        stall_seconds: How long a server may send nothing of one.
+    """
+
+    def __init__(self, stall_seconds: float = STALL_SECONDS) -> None:
+        self._stall_seconds = stall_seconds
+        self._archives = ArchiveReader(stall_seconds)
 
     def read(self, entry: Entry, max_megabytes: float) -> bytes:
         """The bytes of a file of limited size.
@@ -147,7 +154,7 @@ class Reader:
             place = entry.archive, entry.position or 0, entry.file_bytes or 0
             return self._archives.read(*place, entry.path, max_megabytes)
         if is_url(entry.path):
-            return read_remote(entry.path, max_megabytes)
+            return read_remote(entry.path, max_megabytes, self._stall_seconds)
         return read_file(entry.path, max_megabytes)
 
 
@@ -170,7 +177,7 @@ class Analyst:
     ) -> None:
         self._parser = parser or FileParser()
         self._detector, self._limits, self._maps = detector, limits, maps
-        self._reader = Reader()
+        self._reader = Reader(limits.stall_seconds)
         self._facts = detector.name, detector.sha256, detector.precision
 
     def analyse(self, entry: Entry, claim: Callable[[str], bool]) -> Analysis | None:

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from doctored.apps.scan.remote import is_url, open_remote
+from doctored.apps.scan.remote import STALL_SECONDS, is_url, open_remote
 from doctored.core.errors import ImageReadError
 
 _ENCRYPTED_FLAG = 1
@@ -43,11 +43,12 @@ class Member:
     problem: str | None = None
 
 
-def list_members(path: str) -> Iterator[Member]:
+def list_members(path: str, stall_seconds: float = STALL_SECONDS) -> Iterator[Member]:
     """The files in an archive, in its order.
 
     Args:
         path: Of the archive, or its URL.
+        stall_seconds: How long the server of a URL may send nothing.
 
     Raises:
         ImageReadError: It cannot be opened, or is damaged; members before the damage have come out by then.
@@ -56,7 +57,7 @@ def list_members(path: str) -> Iterator[Member]:
     try:
         with ExitStack() as stack:
             members = _zip_members if _is_zip(path) else _tar_members
-            for member in members(stack.enter_context(_open(path)), path):
+            for member in members(stack.enter_context(_open(path, stall_seconds)), path):
                 count = seen[member.name] = seen.get(member.name, 0) + 1
                 name = member.name if count == 1 else f"{member.name} ({count})"
                 yield Member(name, member.file_bytes, member.position, member.problem)
@@ -98,9 +99,14 @@ def _tar_members(file: BinaryIO, path: str) -> Iterator[Member]:
 
 
 class ArchiveReader:
-    """Reads members of archives, keeping the last archive open: members in order cost one pass through it."""
+    """Reads members of archives, keeping the last archive open: members in order cost one pass through it.
 
-    def __init__(self) -> None:
+    Args:
+        stall_seconds: How long the server of a URL may send nothing.
+    """
+
+    def __init__(self, stall_seconds: float = STALL_SECONDS) -> None:
+        self._stall_seconds = stall_seconds
         self._path: str | None = None
         self._stack = ExitStack()
         self._archive: zipfile.ZipFile | BinaryIO | None = None
@@ -127,6 +133,9 @@ class ArchiveReader:
             raise ImageReadError(f"{name} is empty (0 bytes), not a picture; get a complete copy of it")
         try:
             data = self._read(path, position, file_bytes)
+        except ImageReadError:
+            self.close()
+            raise
         except _DAMAGED as error:
             self.close()
             raise _unreadable(name, error) from error
@@ -148,7 +157,7 @@ class ArchiveReader:
     def _opened(self, path: str) -> zipfile.ZipFile | BinaryIO:
         if path != self._path or self._archive is None:
             self.close()
-            file = self._stack.enter_context(_open(path))
+            file = self._stack.enter_context(_open(path, self._stall_seconds))
             if _is_zip(path):
                 self._archive = self._stack.enter_context(zipfile.ZipFile(file))
             else:
@@ -167,9 +176,9 @@ def _is_zip(path: str) -> bool:
 
 
 @contextmanager
-def _open(path: str) -> Iterator[BinaryIO]:
+def _open(path: str, stall_seconds: float) -> Iterator[BinaryIO]:
     if is_url(path):
-        with open_remote(path) as file:
+        with open_remote(path, stall_seconds) as file:
             yield file
     else:
         with open(path, "rb") as file:

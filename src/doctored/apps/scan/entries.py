@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from doctored.apps.detect import list_inputs
+from doctored.apps.scan.remote import STALL_SECONDS, is_url, list_remote
 from doctored.core.errors import ConfigError, DoctoredError
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class Listing:
         every_file: Look at all files of folders and archives, whatever they are called.
         shard: Only this part of the files; None for all.
         leave_out: A folder that is not entered, such as that of the maps; None for no such.
+        stall_seconds: How long a server may send nothing.
 
     Attributes:
         passed_over: Number of files of folders and archives that are not called like pictures, so far.
@@ -129,7 +131,9 @@ class Listing:
         every_file: bool = False,
         shard: Shard | None = None,
         leave_out: str | os.PathLike[str] | None = None,
+        stall_seconds: float = STALL_SECONDS,
     ) -> None:
+        self._stall_seconds = stall_seconds
         self._sources, self._every_file, self._shard = list(sources), every_file, shard
         self._leave_out = leave_out
         self._folders_seen: set[tuple[int, int]] = set()
@@ -146,10 +150,8 @@ class Listing:
                     yield entry
 
     def _of_source(self, source: str) -> Iterator[Entry]:
-        from doctored.apps.scan.remote import is_url, list_remote
-
         if is_url(source):
-            for file in list_remote(source):
+            for file in list_remote(source, self._stall_seconds):
                 yield from self._of_remote(file)
             return
         for path in list_inputs([source]):
@@ -194,7 +196,7 @@ class Listing:
         from doctored.apps.scan.archives import list_members
 
         try:
-            for member in list_members(entry.path):
+            for member in list_members(entry.path, self._stall_seconds):
                 if self._wanted(member.name.rpartition("/")[2]):
                     yield self._of_member(entry, member)
         except DoctoredError as error:

@@ -48,6 +48,7 @@ COLUMNS = {
 
 _OF_RESULT = ("reason", "regions", "witnesses", "calibration")
 _ROWS_AT_ONCE = 5000
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def flat_row(result: FileResult) -> dict[str, Any]:
@@ -120,8 +121,14 @@ def _write_csv(file: BinaryIO, results: Iterable[FileResult]) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
     writer = csv.DictWriter(text, list(COLUMNS))
     writer.writeheader()
-    writer.writerows(flat_row(result) for result in results)
+    for result in results:
+        writer.writerow({name: _no_formula(value) for name, value in flat_row(result).items()})
     text.detach()
+
+
+def _no_formula(value: Any) -> Any:
+    """A cell that spreadsheets do not compute: an apostrophe goes before what they would take for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
 
 
 def _write_jsonl(file: BinaryIO, results: Iterable[FileResult]) -> None:

@@ -528,6 +528,8 @@ def _lock(path: Path) -> sqlite3.Connection:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
         lock.close()
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # the other bits say more about the kind
+            raise
         raise ConfigError(
             f"another scan is writing into {path} ({error}); wait for it, or choose another --output"
         ) from error

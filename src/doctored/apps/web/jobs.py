@@ -4,6 +4,7 @@ One thread analyses, in the order of arrival: a network already uses every core 
 in a folder of its own, so that memory does not grow with the number of jobs.
 """
 
+import math
 import secrets
 import shutil
 import sys
@@ -49,7 +50,7 @@ class Job:
         state: What has become of it.
         progress: Share of the analysis that is done.
         error: One sentence if it failed.
-        expires_at: When its results are deleted; None before it is done or failed.
+        expires_at: When its results are deleted, for people; None before it is done or failed.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Job:
     progress: float = 0.0
     error: str | None = None
     expires_at: datetime | None = None
+    _expires: float = math.inf  # by a clock that nobody sets
     _stored_bytes: int = 0
     _is_deleted: bool = False
 
@@ -138,7 +140,7 @@ class Jobs:
         """
         with self._changed:
             job = self._jobs.get(job_id)
-            if job is None or (job.expires_at is not None and job.expires_at <= datetime.now(UTC)):
+            if job is None or job._expires <= time.monotonic():
                 raise UnknownJobError(
                     "there is no such job, or its results were deleted; send the picture again"
                 )
@@ -169,18 +171,17 @@ class Jobs:
 
     def delete_expired(self) -> None:
         """Delete what was kept for long enough, and the oldest results as long as all take too much room."""
-        now = datetime.now(UTC)
+        now = time.monotonic()
         with self._changed:
             over = [job for job in self._jobs.values() if job.is_over]
-        over.sort(key=lambda job: job.expires_at or now)
+        over.sort(key=lambda job: job._expires)
         kept_bytes = sum(job._stored_bytes for job in over)
         # What has just become ready stays, however large: somebody is waiting for it.
         for number, job in enumerate(over[:-1]):
-            expired = job.expires_at is not None and job.expires_at <= now
-            if expired or kept_bytes > self._keep_bytes or len(over) - number > _MOST_KEPT:
+            if job._expires <= now or kept_bytes > self._keep_bytes or len(over) - number > _MOST_KEPT:
                 kept_bytes -= job._stored_bytes
                 self.delete(job)
-        if over and over[-1].expires_at is not None and over[-1].expires_at <= now:
+        if over and over[-1]._expires <= now:
             self.delete(over[-1])
 
     def close(self) -> None:
@@ -204,6 +205,7 @@ class Jobs:
                 self._running = None
                 job._stored_bytes, job.error = stored, error
                 job.expires_at = datetime.now(UTC) + self._keep
+                job._expires = time.monotonic() + self._keep.total_seconds()
                 job.state = "failed" if error else "done"
                 deleted = job._is_deleted
             if error or deleted:
