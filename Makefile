@@ -1,6 +1,6 @@
 PYTHON ?= .venv/bin/python
 
-.PHONY: test lint fix docs docs-pictures site ci
+.PHONY: test lint fix docs docs-pictures site audit ci
 
 test:
 	$(PYTHON) -m pytest
@@ -32,6 +32,10 @@ docs-pictures:
 
 site:
 	$(PYTHON) docs/make_site.py
+
+# Asks a service on the internet, so no other task does this.
+audit:
+	$(PYTHON) .ci/audit.py
 
 ci:
 	.ci/run
