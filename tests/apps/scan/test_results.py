@@ -196,3 +196,17 @@ def test_a_schema_that_is_no_text_is_one_sentence(tmp_path):
     path = _edited_store(tmp_path, "UPDATE sqlite_master SET sql = x'ff'")
     with pytest.raises(DataError, match=r"scan\.db cannot be used as the store of a scan"):
         list(read_results(path))
+
+
+def test_a_row_that_only_an_index_knows_is_one_sentence(tmp_path):
+    """It ended in a TypeError, where the page looked for the picture."""
+    path = _edited_store(tmp_path, "SELECT 1")
+    (result,) = read_results(path)
+    with pytest.raises(DataError, match=r"row 7 of .*scan\.db is damaged"):
+        stored_file(replace(result, id=7))
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00"])
+def test_dates_that_are_none_in_greenwich_are_refused(text):
+    with pytest.raises(ConfigError, match="is no date"):
+        parse_since(text)

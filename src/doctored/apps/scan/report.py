@@ -259,8 +259,9 @@ def _reason(result: FileResult) -> str:
 
 def _result_at(stores: Sequence[Path], place: tuple[Path, int], wanted: Filter) -> FileResult:
     store, number = place
-    (result,) = read_results(store, wanted, number)
-    return result
+    for result in read_results(store, wanted, number):
+        return result
+    raise DataError(f"row {number} of {store} has vanished; the store is damaged, or a scan writes into it")
 
 
 def _scans(store: Path) -> list[dict[str, Any]]:

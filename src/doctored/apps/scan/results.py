@@ -201,16 +201,19 @@ def parse_since(text: str) -> str:
     """
     try:
         return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="milliseconds")
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # the latter on the first and last day of all
         raise ConfigError(f"{text!r} is no date; give one such as 2026-03-31 or 2026-03-31T14:00") from error
 
 
 def stored_file(result: FileResult) -> tuple[Entry, bytes | None]:
     """Where the file of a result is, and its small map as a PNG file; None after an error."""
     with closing(connect(result.store)) as database, reading(result.store):
-        archive, position, preview = database.execute(
+        row = database.execute(
             "SELECT archive, position, preview FROM files WHERE id = ?", (result.id,)
         ).fetchone()
+    if row is None:  # a damaged index lists what is not there
+        raise _damaged_row(result.store, result.id, "place", None)
+    archive, position, preview = row
     if not isinstance(position, int | None) or not isinstance(preview, bytes | None):
         raise _damaged_row(result.store, result.id, "position or preview", position)
     entry = Entry(
