@@ -139,7 +139,10 @@ PARSERS = [
     Parser(
         "request",
         _request,
-        lambda: [target.encode() for target in _TARGETS] + [b"/\nhost: 127.0.0.1\ncookie: a=b"],
+        lambda: (
+            [target.encode() for target in _TARGETS]
+            + [b"/\norigin: http://127.0.0.1\ncookie: a=b\ncontent-length: 3\nsec-fetch-site: none"]
+        ),
         query_values,
     ),
     Parser("label", _label, lambda: [b"photo.jpg", "C:\\x\\é\u202e.png".encode()]),

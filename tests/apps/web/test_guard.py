@@ -62,6 +62,22 @@ def test_a_link_from_another_site_leads_to_the_page_and_an_embedding_does_not(op
     assert open_server.get("/static/scale.png", headers=headers).status_code == 403
 
 
+def test_an_origin_that_is_no_address_is_another_site(open_server):
+    """A bracket that is not closed ended in an error of the program."""
+    answer = open_server.get("/health", headers={"origin": "http://[::1"})
+    assert answer.status_code == 403
+    assert answer.json()["detail"] == OTHER_SITE
+
+
+def test_a_query_of_other_bytes_is_refused(open_server):
+    """Where the path led elsewhere, such a query ended in an error of the program; some servers refuse it before."""
+    url = open_server.base_url
+    with socket.create_connection((url.host, url.port), timeout=20) as connection:
+        request = b"GET /jobs/a/files/?\xc1 HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"
+        connection.sendall(request)
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
 def test_its_own_page_can_post(open_server):
     origin = {"origin": str(open_server.base_url).rstrip("/"), "sec-fetch-site": "same-origin"}
     answer = send(open_server, (IMAGES / "splicing.jpg").read_bytes(), headers=origin)

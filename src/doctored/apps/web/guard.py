@@ -21,6 +21,7 @@ _WITHOUT_TOKEN = ("/", "/health", "/session")
 _STATIC = "/static/"
 # Room for the other parts of an upload, and for what is no upload.
 _OTHER_BYTES = 65_536
+_MOST_DIGITS = 18
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -74,8 +75,10 @@ class Guard:
             return _refuse(
                 421, f"this server is not called {host!r}; start it with --allow-host to change that"
             )
+        if not scope["query_string"].isascii():
+            return _refuse(400, "write what is no ASCII in a query as percent and two hexadecimal digits")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _place_of(origin) != host.lower():
             return _refuse(403, "pages of other sites may not use this server")
         navigates = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not navigates:
@@ -89,8 +92,8 @@ class Guard:
                 {"www-authenticate": 'Bearer realm="doctored"'},
             )
         length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > limit:
-            return _refuse(413, self._too_large(int(length)))
+        if length.isdecimal() and (len(length) > _MOST_DIGITS or int(length) > limit):
+            return _refuse(413, self._too_large(int(length[:_MOST_DIGITS])))
         return None
 
     def _knows_token(self, headers: Headers) -> bool:
@@ -130,6 +133,14 @@ class Guard:
 def is_same(given: str, secret: str) -> bool:
     """Whether two secrets are the same, in a time that tells nothing about where they differ."""
     return secrets.compare_digest(given.encode("utf-8"), secret.encode("utf-8"))
+
+
+def _place_of(origin: str) -> str | None:
+    """Host and port of an ``Origin`` header, in lower case; None if it is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # a bracket that is not closed
+        return None
 
 
 def _name_of(host: str) -> str:
