@@ -67,3 +67,14 @@ def test_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch, command):
     (line,) = ended.stderr.splitlines()
     assert "cannot be written (" in line
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["photo.png"]
+
+
+def test_a_full_disk_before_the_first_step_of_training_is_a_sentence(tmp_path):
+    pytest.importorskip("torch")
+    for number in range(2):
+        write_picture(tmp_path / "photos" / f"{number}.png", number, (300, 300))
+    words = ["train", "imc", tmp_path / "photos", "--output", tmp_path / "run"]
+    ended = limited([(resource.RLIMIT_FSIZE, 100)], *words)
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert len([line for line in ended.stderr.splitlines() if line.startswith("Error: ")]) == 1

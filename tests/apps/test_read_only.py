@@ -80,6 +80,30 @@ def test_a_file_in_the_place_of_a_folder(tmp_path, name):
     assert (tmp_path / "file").read_text() == "x"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "imc", "{photos}"),
+        ("train", "mantranet", "{photos}"),
+        ("forge", "{photos}", "--count", "1"),
+        ("calibrate", "{photos}", "--model", "noise"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_every_other_command_says_so_too(tmp_path, words):
+    """Training once ended with a traceback."""
+    for number in range(2):
+        write_picture(tmp_path / "photos" / f"{number}.png", number, (300, 300))
+    (tmp_path / "file").write_text("x")
+    words = [word.replace("{photos}", str(tmp_path / "photos")) for word in words]
+    result = CliRunner().invoke(app, [*words, "--output", str(tmp_path / "file" / "out")])
+    assert result.exit_code in (1, 2), result.output
+    assert isinstance(result.exception, SystemExit), result.exception
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert str(tmp_path / "file") in line
+    assert (tmp_path / "file").read_text() == "x"
+
+
 @pytest.mark.parametrize(("verb", "ending"), [("export", "csv"), ("report", "html")])
 def test_tables_and_pages_of_a_scan(read_only, verb, ending):
     words = ["results", verb, str(read_only / "scan.db"), "--output", str(read_only / f"new.{ending}")]

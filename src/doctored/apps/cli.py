@@ -3,7 +3,9 @@
 Everything that is slow to load is imported inside the command that needs it, so that `--help` answers at once.
 """
 
+import errno
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -60,6 +62,12 @@ _EXTRA_OF_PACKAGE = {
     "torchvision": "train",
     "uvicorn": "web",
 }
+_DISK_ERRORS = frozenset(
+    {
+        *(errno.EACCES, errno.EEXIST, errno.EFBIG, errno.EISDIR, errno.ENOENT, errno.ENOSPC, errno.ENOTDIR),
+        *(errno.EPERM, errno.EROFS),
+    }
+)
 # What the loader of the operating system says.
 _LIBRARY_WITHOUT_MEMORY = ("failed to map segment", "cannot allocate memory", "Cannot allocate memory")
 
@@ -81,6 +89,11 @@ class _Commands(TyperGroup):
             _fail(MissingExtraError(f"doctored {ctx.invoked_subcommand}", extra))
         except MemoryError as error:
             _fail(_too_little_memory(ctx.invoked_subcommand), cause=error)
+        except OSError as error:
+            # What a command has not put into words itself: a disk that is full or refuses, a file in the way.
+            if error.errno not in _DISK_ERRORS:
+                raise
+            _fail(_refused_by_disk(error), cause=error)
         except ImportError as error:
             if not any(words in str(error) for words in _LIBRARY_WITHOUT_MEMORY):
                 raise
@@ -90,6 +103,14 @@ class _Commands(TyperGroup):
 def _fail(error: Exception, status: int = 1, cause: Exception | None = None) -> NoReturn:
     typer.echo(f"Error: {error}", err=True)
     raise typer.Exit(status) from cause or error
+
+
+def _refused_by_disk(error: OSError) -> DoctoredError:
+    # Opening a file tells its name, writing into it does not.
+    name = "a file" if error.filename is None else os.fsdecode(error.filename)
+    return DoctoredError(
+        f"{name} cannot be opened or written ({error.strerror}); make room, allow it, or choose another place"
+    )
 
 
 def _too_little_memory(command: str | None) -> DoctoredError:
