@@ -169,13 +169,13 @@ def _one(options: argparse.Namespace) -> None:
 
 
 def _resources() -> dict[str, float]:
-    """Resident memory of this process and of its largest child, in MB, and the CPU seconds of all."""
-    parent, *children = [os.getpid(), *_children(os.getpid())]
-    memory = {pid: _memory_mb(pid) for pid in (parent, *children)}
+    """Resident memory of this process and of its largest child, in MB, and CPU seconds of it and of all children."""
+    parent, children = os.getpid(), _children(os.getpid())
     return {
-        "parent_mb": memory[parent],
-        "worker_mb": max((memory[pid] for pid in children), default=0.0),
-        "cpu_seconds": sum(_cpu_seconds(pid) for pid in (parent, *children)),
+        "scan_mb": _memory_mb(parent),
+        "worker_mb": max((_memory_mb(pid) for pid in children), default=0.0),
+        "scan_cpu_seconds": time.process_time(),
+        "worker_cpu_seconds": sum(_cpu_seconds(pid) for pid in children),
     }
 
 

@@ -1,5 +1,6 @@
 """Has this photo been doctored? Where, and how?"""
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 __all__ = ["__version__", "inspect", "trace_features"]
@@ -21,6 +22,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'doctored' has no attribute {name!r}")
 
 
+@cache  # every result names it, and reading the note takes longer than storing the result
 def _installed_version() -> str:
     """What the installer noted; the version itself comes from the tags of the repository when a package is built."""
     from importlib.metadata import PackageNotFoundError, version

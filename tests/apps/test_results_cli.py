@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from apps.scan.cases import write_picture
+from apps.scan.cases import hasty, write_picture
 from doctored.apps.cli import app
+from doctored.apps.scan.entries import Listing
+from doctored.apps.scan.run import scan
 
 
 def run(*arguments):
@@ -74,3 +76,19 @@ def test_what_is_not_finished_is_mentioned(store):
     open_store.list_entries([Entry("later.jpg")])
     open_store.close()
     assert run("results", "show", store).stderr == "1 files in scan.db are not finished yet\n"
+
+
+def test_quick_looks_say_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(3):
+        write_picture(f"photos/{number}.png", number, brightest=100 + 50 * number)
+    scan(
+        *(Listing(["photos"]), [], Path("scan.db"), hasty(tmp_path / "log"), 1),
+        lambda progress: None,
+        fast=0.3,
+    )
+    lines = run("results", "show", "scan.db").stdout.splitlines()
+    assert lines[0].startswith("photos/2.png: cannot judge, raw score ")
+    assert [line.rpartition(" ")[0] for line in lines[1:]] == [
+        f"photos/{number}.png: cannot judge, quick look only, quick score" for number in (1, 0)
+    ]

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -71,6 +72,9 @@ def test_progress_says_rate_time_left_and_errors():
     assert scan_cli._note(Progress(10, 100, 0, None)) == ""
     assert scan_cli._note(Progress(0, 2000, 0, None, listing=True)) == "listed so far"
     assert scan_cli._note(Progress(10, 100, 2, 3.0)) == "2 failed, 3.0 a second, 30 s left"
+    assert (
+        scan_cli._note(Progress(10, 100, 0, 3.0, stage="quick look")) == "quick look, 3.0 a second, 30 s left"
+    )
     assert scan_cli._note(Progress(10, 100, 0, 0.1)) == "6.0 a minute, 15 min left"
 
 
@@ -123,3 +127,29 @@ def test_ray_that_is_not_installed_is_a_sentence(photos, monkeypatch):
     result = scan("photos", "--runner", "ray")
     assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
     assert "pip install 'doctored[cluster]'" in result.stderr
+
+
+def test_fast_takes_both_embedded_networks_to_the_most_suspicious(photos):
+    """What the row of such a picture says is what `detect` says."""
+    command = ["scan", "photos", "--output", "scan.db", "--workers", "1", "--fast", "0.3"]
+    result = CliRunner().invoke(app, command)
+    assert result.stderr.splitlines()[-1].startswith(
+        "4 files in scan.db, 4 looked at quickly now, 1 in whole, 2 only quickly so far, 1 failed; 1 passed over"
+    )
+    found = {row["path"]: row for row in rows("scan.db") if row["error"] is None}
+    (whole,) = [path for path, row in found.items() if not row["quick_look"]]
+    assert found[whole]["quick_score"] == max(row["quick_score"] for row in found.values())
+    assert {row["model"] for path, row in found.items() if path != whole} == {"constrained-rcnn"}
+    detected = json.loads(CliRunner().invoke(app, ["detect", whole, "--json"]).stdout)
+    stored = json.loads(found[whole]["result"])
+    assert stored == {key: detected[key] for key in stored}
+    again = CliRunner().invoke(app, command)
+    assert again.stderr.splitlines()[-1].startswith(
+        "4 files in scan.db, 0 looked at quickly now, 0 in whole, 2 only"
+    )
+
+
+def test_fast_with_one_model_is_a_sentence(photos):
+    result = scan("photos", "--fast", "0.1")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert "--fast needs a model of several with a Constrained R-CNN" in result.stderr

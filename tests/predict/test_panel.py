@@ -148,3 +148,14 @@ def test_a_witness_who_remembers_looks_once_at_a_picture():
     witness.look(PIXELS.copy(), lambda done, total: None)
     assert counting.looks == 2
     assert (witness.name, witness.sha256, witness.precision) == ("a", "a" * 64, "fp32")
+
+
+def test_who_has_found_something_before_does_not_look_again():
+    first, second = Saying("a", level(0.5), steps=3), Saying("b", level(0.5), steps=2)
+    earlier = WitnessFinding("b", second.sha256, 7.0, level(0.25))
+    heard = []
+    answer = both(first, second).look(PIXELS, lambda *step: heard.append(step), {"b": earlier})
+    assert answer.findings == (first.finding, earlier)
+    assert answer.raw_score == 0.5 * (2.0 + 7.0)
+    assert heard == [(1, 3), (2, 3), (3, 3)]
+    assert OneWitness(second).look(PIXELS, None, {"b": earlier}).findings == (earlier,)

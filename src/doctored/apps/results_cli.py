@@ -177,6 +177,8 @@ def _line(result: "FileResult") -> str:
 
     if result.error is not None:
         return f"failed  {result.error}"
+    if result.quick_look:
+        return f"{result.path}: {VERDICTS['cannot_judge']}, quick look only, quick score {result.quick_score:.4g}"
     kind = "score" if result.detection_score is not None else "raw score"
     rate = ""
     if result.verdict != "cannot_judge" and result.false_alarm_rate is not None:

@@ -60,6 +60,16 @@ def scan(
     precision: Precision = "auto",
     fpr: Fpr = 0.05,
     calibration: CalibrationFile = None,
+    fast: Annotated[
+        float | None,
+        typer.Option(
+            "--fast",
+            metavar="SHARE",
+            help="Let Constrained R-CNN look at all files first, and all models at this share of them, the most "
+            "suspicious.",
+            show_default="all models at all files",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option("--workers", min=1, help="Processes.", show_default="one per core, as memory allows"),
@@ -109,6 +119,7 @@ def scan(
     \b
         doctored scan photos --output scan.db
         doctored scan photos more.zip 's3://bucket/2024/*.jpg' --output scan.db --maps maps
+        doctored scan photos --output scan.db --fast 0.1
         doctored scan s3://bucket --output s3://results/scan --runner ray --address auto
     """
     from doctored.apps.isolation import check_supported
@@ -148,13 +159,15 @@ def scan(
                     given, every_file=every_file, shard=part, leave_out=maps, stall_seconds=stall_seconds
                 )
                 asked = {"sources": given, "all": every_file, "shard": shard}
-                outcome = scan_on_ray(listing, asked, output, settings, workers, address, announce)
+                outcome = scan_on_ray(listing, asked, output, settings, workers, address, announce, fast=fast)
             else:
                 listing = Listing(
                     given, every_file=every_file, shard=part, leave_out=maps, stall_seconds=stall_seconds
                 )
                 outcome = run_scan(
-                    listing, given, Path(output), settings, count, announce, retry_errors=retry_errors
+                    *(listing, given, Path(output), settings, count, announce),
+                    retry_errors=retry_errors,
+                    fast=fast,
                 )
     except KeyboardInterrupt:
         typer.echo("stopped; what is finished is kept, and the same command goes on from there", err=True)
@@ -196,7 +209,9 @@ def _note(progress: "Progress") -> str:
 
     if progress.listing:
         return "listed so far"
-    parts = [] if not progress.errors else [f"{progress.errors} failed"]
+    parts = [progress.stage] if progress.stage else []
+    if progress.errors:
+        parts.append(f"{progress.errors} failed")
     if progress.per_second is not None and progress.seconds_left is not None:
         rate = progress.per_second
         parts.append(f"{rate:.1f} a second" if rate >= 1 else f"{60 * rate:.1f} a minute")
@@ -218,4 +233,10 @@ def _print_outcome(outcome: "Outcome", output: str, runner: str) -> None:
         if outcome.passed_over
         else ""
     )
-    typer.echo(f"{counts.files} files in {output}, {outcome.analysed} looked at now{failed}{over}", err=True)
+    looked = f"{outcome.analysed} looked at now"
+    if counts.quick or outcome.sent_on:
+        quick = outcome.analysed - outcome.sent_on
+        looked = (
+            f"{quick} looked at quickly now, {outcome.sent_on} in whole, {counts.quick} only quickly so far"
+        )
+    typer.echo(f"{counts.files} files in {output}, {looked}{failed}{over}", err=True)

@@ -1,7 +1,8 @@
 """Those who look at a picture, one model or several, and the answer that they give together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +21,9 @@ AGREED_LIKELIHOOD = 0.5
 
 NAMED_SCORE = 0.5
 """Regions below it, where authentic is the likelier answer, are not asked for their family: features take time."""
+
+
+NOTHING_KNOWN: Mapping[str, WitnessFinding] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +60,19 @@ class Panel(Protocol):
     raw_score_rule: str
     witnesses: tuple[Witness, ...]
 
-    def look(self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None) -> Answer:
-        """What they say of a picture (H, W, 3) uint8."""
+    def look(
+        self,
+        pixels: NDArray[np.uint8],
+        on_progress: ProgressCallback | None,
+        known: Mapping[str, WitnessFinding] = NOTHING_KNOWN,
+    ) -> Answer:
+        """What they say of a picture (H, W, 3) uint8.
+
+        Args:
+            pixels: Of the picture.
+            on_progress: Called after each step.
+            known: What witnesses have found in it before, by their names; these do not look again.
+        """
         ...
 
 
@@ -69,8 +84,13 @@ class OneWitness:
         self.raw_score_rule = witness.score_rule.name
         self.witnesses: tuple[Witness, ...] = (witness,)
 
-    def look(self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None) -> Answer:
-        finding = self.witnesses[0].look(pixels, on_progress)
+    def look(
+        self,
+        pixels: NDArray[np.uint8],
+        on_progress: ProgressCallback | None,
+        known: Mapping[str, WitnessFinding] = NOTHING_KNOWN,
+    ) -> Answer:
+        finding = known.get(self.name) or self.witnesses[0].look(pixels, on_progress)
         return Answer(finding.localization_map, finding.raw_score, finding.regions, (finding,))
 
 
@@ -133,8 +153,13 @@ class CombinedWitnesses:
         self.name, self.sha256, self.witnesses, self.rule = name, rule.sha256, witnesses, rule
         self.precision = ",".join(witness.precision for witness in witnesses)
 
-    def look(self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None) -> Answer:
-        steps = [witness.steps(pixels.shape[:2]) for witness in self.witnesses]
+    def look(
+        self,
+        pixels: NDArray[np.uint8],
+        on_progress: ProgressCallback | None,
+        known: Mapping[str, WitnessFinding] = NOTHING_KNOWN,
+    ) -> Answer:
+        steps = [0 if one.name in known else one.steps(pixels.shape[:2]) for one in self.witnesses]
         findings: list[WitnessFinding] = []
         for number, witness in enumerate(self.witnesses):
 
@@ -142,7 +167,7 @@ class CombinedWitnesses:
                 if on_progress is not None:
                     on_progress(before + done, sum(steps))
 
-            findings.append(witness.look(pixels, forward))
+            findings.append(known.get(witness.name) or witness.look(pixels, forward))
         regions = [
             self._with_family(_with_witnesses(region, of, findings), pixels)
             for of in findings

@@ -2,14 +2,14 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from doctored.core.errors import ConfigError
+from doctored.core.errors import ConfigError, DataError
 from doctored.core.inspection import Region, WitnessFinding
 from doctored.models.constrained_rcnn.scaling import scaling_for
 from doctored.predict.engine import ConstrainedRCNNEngine, ManTraNetEngine
@@ -199,7 +199,8 @@ class ConstrainedRCNNWitness:
         self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
     ) -> NDArray[np.float32]:
         """The logit of the surest region of interest that covers each pixel; where there is none, the lowest of all."""
-        seen = list(self._regions_of_tiles(pixels, on_progress))
+        tiles = self._tiles((pixels.shape[0], pixels.shape[1]))
+        seen = list(zip(tiles, self.look_at_tiles(pixels, on_progress), strict=True))
         lowest = min(float(found.roi_logits.min()) for _, found in seen)
         painted = np.full(pixels.shape[:2], lowest, np.float32)
         for tile, found in seen:
@@ -207,12 +208,39 @@ class ConstrainedRCNNWitness:
         return painted
 
     def look(self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None) -> WitnessFinding:
-        size_hw = (pixels.shape[0], pixels.shape[1])
+        return self.finding((pixels.shape[0], pixels.shape[1]), self.look_at_tiles(pixels, on_progress))
+
+    def look_at_tiles(
+        self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
+    ) -> Iterator[TileRegions]:
+        """What the network says of each tile of a picture (H, W, 3) uint8: all that takes time."""
+        tiles = self._tiles((pixels.shape[0], pixels.shape[1]))
+        for number, tile in enumerate(tiles):
+            yield self.engine.regions(pixels[tile.seen])
+            if on_progress is not None:
+                on_progress(number + 1, len(tiles))
+
+    def finding(self, size_hw: tuple[int, int], found_of_tiles: Iterable[TileRegions]) -> WitnessFinding:
+        """What follows from what the network says of the tiles.
+
+        Args:
+            size_hw: Height and width of the picture.
+            found_of_tiles: From `look_at_tiles`, now or earlier.
+
+        Raises:
+            DataError: They are not of as many tiles as the picture has.
+        """
         settings = self.engine.settings
         pieces: list[Piece] = []
         surest: list[float] = []
         votes = np.zeros(size_hw, np.float32)
-        for tile, found in self._regions_of_tiles(pixels, on_progress):
+        found_of_tiles, tiles = list(found_of_tiles), self._tiles(size_hw)
+        if len(found_of_tiles) != len(tiles):
+            raise DataError(
+                f"an earlier look saw {len(found_of_tiles)} tiles of a picture that is cut into {len(tiles)} now; "
+                "look again"
+            )
+        for tile, found in zip(tiles, found_of_tiles, strict=True):
             pieces += pieces_of(tile, found, size_hw)
             surest.append(float(found.roi_logits.max()))
             count_votes(votes[tile.seen], found)
@@ -241,15 +269,6 @@ class ConstrainedRCNNWitness:
         whole_px = size_hw[0] * size_hw[1]
         resizes = self.engine.settings.short_side_px is not None
         return blocks(size_hw, whole_px if resizes else self._tile_px, OVERLAP_PX // 2)
-
-    def _regions_of_tiles(
-        self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
-    ) -> Iterator[tuple[Tile, TileRegions]]:
-        tiles = self._tiles((pixels.shape[0], pixels.shape[1]))
-        for number, tile in enumerate(tiles):
-            yield tile, self.engine.regions(pixels[tile.seen])
-            if on_progress is not None:
-                on_progress(number + 1, len(tiles))
 
     def _network_px(self, tile: Tile) -> int:
         height, width = scaling_for(tile.seen_hw, self.engine.settings).network_hw

@@ -16,18 +16,23 @@ from apps.isolation.hostile_child import HOSTILE_PROGRAM
 from doctored.apps.isolation import parent
 from doctored.apps.scan.analyse import Limits
 from doctored.apps.scan.workers import WorkerSettings
+from doctored.core.inspection import AnsweringModel, WitnessFinding
 from doctored.predict import Detector
+from doctored.predict.quick_look import QuickLook, quick_reason
 from predict.calibrations import make_calibration
 
 KILLS, HANGS, EXITS = 7, 8, 9
-"""Pictures whose first value is one of these do so to the process that looks at them."""
+"""Pictures whose first value is one of these do so to the process that looks at them.
+
+A `Hasty` detector ends at the quick look of a picture that kills, and at the look at the whole of one that exits.
+"""
 
 NOISE = WorkerSettings("noise", "cpu", "auto", 0.05, None, 1, Limits())
 
 
-def write_picture(path, seed, size_hw=(70, 90), first=100):
+def write_picture(path, seed, size_hw=(70, 90), first=100, brightest=255):
     """A picture of noise of its own."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(seed).integers(0, brightest + 1, (*size_hw, 3), dtype=np.uint8)
     pixels[0, 0, 0] = first
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
@@ -60,9 +65,9 @@ class Dangerous:
             self._detector.sha256,
             self._detector.precision,
         )
-        self.calibration_sha256, self.judge = None, self._detector.judge
+        self.calibration_sha256, self.judge, self.quick_facts = None, self._detector.judge, None
 
-    def inspect(self, picture):
+    def inspect(self, picture, kept=None):
         with open(self._log, "a") as log:
             log.write(json.dumps(picture.path) + "\n")
         with open(f"{self._log}.pids", "a") as pids:
@@ -75,6 +80,47 @@ class Dangerous:
         if first == EXITS:
             os._exit(3)
         return self._detector.inspect(picture)
+
+
+class Hasty(Dangerous):
+    """Takes quick looks too, whose score is the brightness of the picture; its log says which look it was.
+
+    What is kept of a quick look of a picture is its path.
+    """
+
+    def __init__(self, log):
+        super().__init__(log)
+        self.quick_facts = "glance", "9" * 64, "fp32"
+
+    def quick_look(self, picture):
+        self._note(picture, "quick")
+        return QuickLook(self._glance(picture), picture.path.encode())
+
+    def inspect(self, picture, kept=None):
+        self._note(picture, "whole" if kept is None else f"whole, kept of {os.path.basename(kept.decode())}")
+        whole, glance = self._detector.inspect(picture), self._glance(picture)
+        return replace(whole, witnesses=(*whole.witnesses, *glance.witnesses))
+
+    def _note(self, picture, look):
+        with open(self._log, "a") as log:
+            log.write(json.dumps([os.path.basename(picture.path), look]) + "\n")
+        if picture.pixels[0, 0, 0] == (KILLS if look == "quick" else EXITS):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _glance(self, picture):
+        inspection = self._detector.inspect(picture)
+        name, sha256, _ = self.quick_facts
+        score = float(picture.pixels.mean())
+        return replace(
+            inspection,
+            model=AnsweringModel(name, sha256, score),
+            witnesses=(WitnessFinding(name, sha256, score, inspection.localization_map),),
+            verdict="cannot_judge",
+            reason=quick_reason(name),
+            detection_score=None,
+            false_alarm_rate=None,
+            comparison=None,
+        )
 
 
 class DangerousSettings(WorkerSettings):
@@ -96,6 +142,19 @@ class TakenOverSettings(WorkerSettings):
     def parser(self):
         parent.PROGRAM = HOSTILE_PROGRAM
         return super().parser()
+
+
+class HastySettings(WorkerSettings):
+    """Loads a `Hasty`; its log is at the place of the calibration."""
+
+    def detector(self):
+        return Hasty(self.calibration)
+
+
+def hasty(log, **changes):
+    """Settings whose workers take quick looks too, and note in a file what they look at, and how."""
+    values = {name: getattr(NOISE, name) for name in NOISE.__dataclass_fields__}
+    return replace(HastySettings(**values), calibration=str(log), **changes)
 
 
 class MortalSettings(WorkerSettings):

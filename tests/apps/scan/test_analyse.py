@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from apps.scan.cases import write_picture
+from apps.scan.cases import Hasty, looked_at, write_picture
 from doctored.apps.file_parser import FileParser
-from doctored.apps.scan.analyse import Analyst, Limits, difference_hash
+from doctored.apps.scan.analyse import Analyst, EarlierLook, Limits, Task, difference_hash
 from doctored.apps.scan.entries import Listing
 from doctored.core.read_image import read_image
 from doctored.predict import Detector
@@ -14,7 +14,7 @@ from doctored.predict import Detector
 
 def analyse(path, claim=lambda sha256: True, limits=None, maps=None):
     (entry,) = Listing([path])
-    return Analyst(Detector.from_name("noise"), limits or Limits(), maps).analyse(entry, claim)
+    return Analyst(Detector.from_name("noise"), limits or Limits(), maps).analyse(Task(entry), claim)
 
 
 def test_a_row_holds_what_detect_says(tmp_path):
@@ -95,3 +95,32 @@ def test_versions_of_one_picture_have_hashes_that_hardly_differ(tmp_path):
     other = difference_hash(np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8))
     assert (hashes[0] ^ hashes[1]).bit_count() <= 4
     assert ((hashes[0] ^ other) & (2**64 - 1)).bit_count() > 15
+
+
+def test_a_quick_look_and_the_whole_look_after_it(tmp_path):
+    detector = Hasty(tmp_path / "log")
+    analyst = Analyst(detector, Limits(), tmp_path / "maps")
+    (entry,) = Listing([write_picture(tmp_path / "a.png", 1)])
+    quick = analyst.analyse(Task(entry, quick=True), lambda sha256: True)
+    assert (quick.quick_look, quick.model, quick.model_sha256, quick.precision) == (
+        *(True, "glance", "9" * 64),
+        "fp32",
+    )
+    assert quick.raw_score == quick.quick_score == read_image(entry.path).pixels.mean()
+    assert (quick.verdict, quick.map) == ("cannot_judge", None)
+    assert json.loads(quick.result)["model"]["name"] == "glance"
+    earlier = EarlierLook(quick.sha256, quick.kept, 100.0)
+    whole = analyst.analyse(Task(entry, earlier=earlier), lambda sha256: True)
+    assert (whole.quick_look, whole.model, whole.kept) == (False, "noise", None)
+    assert whole.quick_score == quick.quick_score
+    assert whole.map is not None
+    assert 100 < whole.seconds < 110, "both looks count"
+    changed = EarlierLook("0" * 64, quick.kept, 100.0)
+    again = analyst.analyse(Task(entry, earlier=changed), lambda sha256: True)
+    assert again.seconds < 100
+    assert [look for _, look in looked_at(tmp_path / "log")] == ["quick", "whole, kept of a.png", "whole"]
+
+
+def test_a_model_that_takes_no_quick_looks_has_no_quick_score(tmp_path):
+    found = analyse(write_picture(tmp_path / "a.png", 1))
+    assert (found.quick_look, found.quick_score, found.kept) == (False, None, None)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from apps.scan.cases import KILLS, NOISE, dangerous, looked_at, write_picture
+from apps.scan.cases import KILLS, NOISE, dangerous, hasty, looked_at, write_picture
 from doctored.apps.scan import cluster
-from doctored.apps.scan.cluster import PartedFolder, PartScanner, on_every_machine, scan_on_ray
+from doctored.apps.scan.cluster import QUICK_LOOKS, PartedFolder, PartScanner, on_every_machine, scan_on_ray
 from doctored.apps.scan.entries import Entry, Listing
+from doctored.apps.scan.run import QUICK, WHOLE
 from doctored.core.errors import ConfigError
 from doctored.predict import Detector
 
@@ -45,7 +46,7 @@ def test_parts_hold_every_file_once(listed):
     tmp_path, folder = listed
     scanner = PartScanner(folder, dangerous(tmp_path / "log"), NOISE_FACTS)
     outcome = scanner({"part": [0, 1, 2]})
-    assert outcome == {"part": [0, 1, 2], "files": [3, 3, 1], "errors": [0, 2, 1]}
+    assert outcome == {"part": [0, 1, 2], "files": [3, 3, 1], "errors": [0, 2, 1], "looked": [3, 3, 1]}
     rows = {os.path.basename(row["path"]): row for row in results(tmp_path / "out")}
     assert list(rows) == ["0 copy.png", "0.png", "1.png", "3.png", "4.jpg", "5.png", "6.zip"], "as listed"
     assert [rows[name]["duplicate"] for name in ("0 copy.png", "0.png")] == [False, True]
@@ -54,7 +55,7 @@ def test_parts_hold_every_file_once(listed):
     assert "cannot be unpacked" in rows["6.zip"]["error"]
     assert folder.finished() == {0, 1, 2}
     before = len(looked_at(tmp_path / "log"))
-    assert scanner({"part": [1]}) == {"part": [1], "files": [3], "errors": [2]}
+    assert scanner({"part": [1]}) == {"part": [1], "files": [3], "errors": [2], "looked": [0]}
     assert len(looked_at(tmp_path / "log")) == before, "a finished part is not done again"
 
 
@@ -83,7 +84,7 @@ def test_remote_folders(tmp_path):
         folder.list_files(Listing([str(tmp_path)]), {})
         assert PartScanner(folder, NOISE, NOISE_FACTS)({"part": [0]})["files"] == [1]
         assert folder.finished() == {0}
-        assert folder.errors(0) == (1, [])
+        assert folder.outcome(0) == (1, 0, [])
     finally:
         fsspec.filesystem("memory").rm("/cluster-test", recursive=True)
 
@@ -132,3 +133,63 @@ def test_a_ray_worker_that_is_killed_costs_nothing(tmp_path, monkeypatch):
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
     again = scan_on_ray(Listing([str(photos)]), {}, output, settings, 2, None, lambda progress: None)
     assert (again.analysed, again.counts.files) == (0, 25)
+
+
+def test_two_rounds_look_quickly_and_then_at_the_most_suspicious(listed):
+    """What comes of parts is what comes of a scan on one machine."""
+    tmp_path, folder = listed
+    settings, facts = hasty(tmp_path / "log"), NOISE_FACTS
+    first = PartScanner(folder, settings, facts, QUICK_LOOKS)
+    assert first({"part": [0, 1]}) == {"part": [0, 1], "files": [3, 3], "errors": [0, 2], "looked": [3, 3]}
+    assert first({"part": [2]})["errors"] == [1]
+    assert folder.finished(QUICK_LOOKS) == {0, 1, 2}
+    assert folder.finished() == set()
+    assert folder.outcome(0, QUICK_LOOKS) == (3, 3, [])
+    scores = sorted(score for part in range(3) for score in folder.quick_scores(part))
+    assert len(scores) == 4
+    assert cluster._lowest_of_share(folder, 3, 0.25) == scores[-1]
+    assert cluster._lowest_of_share(folder, 3, 0.3) == scores[-2]
+    second = PartScanner(folder, settings, facts, sent_on_from=scores[-1])
+    outcome = second({"part": [0, 1, 2]})
+    assert (outcome["files"], outcome["errors"]) == ([3, 3, 1], [0, 2, 1])
+    rows = {os.path.basename(row["path"]): row for row in results(tmp_path / "out")}
+    assert list(rows) == ["0 copy.png", "0.png", "1.png", "3.png", "4.jpg", "5.png", "6.zip"], "as listed"
+    whole = {name for name, row in rows.items() if row["error"] is None and not row["quick_look"]}
+    assert whole == {name for name, row in rows.items() if row["quick_score"] == scores[-1]}
+    assert sum(outcome["looked"]) == len(whole) > 0
+    for name, row in rows.items():
+        if row["error"] is None:
+            assert (row["model"], row["quick_look"]) == (
+                ("noise", False) if name in whole else ("glance", True)
+            )
+            assert "kept" not in row
+    looks = [look for _, look in looked_at(tmp_path / "log")]
+    assert sum(look.startswith("whole, kept of") for look in looks) == 1, "copies once, with what was kept"
+    assert "whole" not in looks
+    again = second({"part": [1]})
+    assert again == {"part": [1], "files": [3], "errors": [2], "looked": [0]}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes end another way there")
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_ray_takes_both_rounds(tmp_path, monkeypatch):
+    pytest.importorskip("ray.data")
+    monkeypatch.setattr(cluster, "PART_FILES", 3)
+    tests = Path(__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tests), os.environ.get("PYTHONPATH", ""))))
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # else it leaves a secret in the home folder
+    photos, output, stages = tmp_path / "photos", str(tmp_path / "out"), []
+    for number in range(8):
+        write_picture(photos / f"{number}.png", number, brightest=100 + 20 * number)
+    (photos / "broken.jpg").write_bytes(b"no picture")
+    settings = hasty(tmp_path / "log")
+    given = Listing([str(photos)]), {}, output, settings, 1, None, stages.append
+    outcome = scan_on_ray(*given, fast=0.25)
+    assert (outcome.counts.files, outcome.counts.errors, outcome.counts.quick) == (9, 1, 6)
+    assert (outcome.analysed, outcome.sent_on) == (11, 2)
+    assert {(one.stage, one.done) for one in stages} >= {(QUICK, 0), (QUICK, 9), (WHOLE, 0), (WHOLE, 9)}
+    whole = {os.path.basename(row["path"]) for row in results(tmp_path / "out") if row["model"] == "noise"}
+    assert whole == {"6.png", "7.png", "broken.jpg"}
+    assert scan_on_ray(*given, fast=0.25).analysed == 0
+    with pytest.raises(ConfigError, match=r"a scan with fast 0\.25, and this one has None"):
+        scan_on_ray(*given)

@@ -18,7 +18,8 @@ RESULT = {
 
 def result(path, **changes):
     values = dict.fromkeys(FileResult.__dataclass_fields__)
-    values |= {"store": Path("scan.db"), "id": 1, "path": path, "duplicate": False, "analysed_at": "2026"}
+    values |= {"store": Path("scan.db"), "id": 1, "path": path, "duplicate": False, "quick_look": False}
+    values |= {"analysed_at": "2026"}
     values |= {"result": json.dumps(RESULT), "raw_score": 0.1, "width": 3, "height": 2, "compression": 85.5}
     return FileResult(**values | changes)
 
@@ -92,3 +93,12 @@ def test_a_table_that_fails_half_way_is_not_there(tmp_path):
     with pytest.raises(ConfigError):
         write_table(tmp_path / "t.csv", failing())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_quick_looks_are_told_from_whole_ones(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    quick = result("a.jpg", quick_look=True, quick_score=1.5)
+    write_table(tmp_path / "t.parquet", [quick, *RESULTS])
+    table = parquet.read_table(tmp_path / "t.parquet", columns=["quick_look", "quick_score"])
+    assert table["quick_look"].to_pylist() == [True, False, False, False]
+    assert table["quick_score"].to_pylist() == [1.5, None, None, None]

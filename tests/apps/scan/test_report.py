@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from apps.scan.cases import NOISE, calibrate_noise, write_picture
+from apps.scan.cases import NOISE, calibrate_noise, hasty, write_picture
 from doctored.apps.scan.analyse import Limits
 from doctored.apps.scan.entries import Listing
 from doctored.apps.scan.report import Summary, scan_page
@@ -128,3 +128,31 @@ def test_the_page_needs_nothing_from_the_report_but_its_style():
     styles = (here / "page.css").read_text() + (other / "page.css").read_text()
     used = set(re.findall(r'class="([a-z-]+)"', (here / "page.html.jinja").read_text()))
     assert {name for name in used if f".{name}" not in styles} == set()
+
+
+def test_quick_looks_are_counted_apart(tmp_path):
+    for number in range(5):
+        write_picture(tmp_path / "photos" / f"{number}.png", number, brightest=100 + 30 * number)
+    scan(
+        *(Listing([str(tmp_path / "photos")]), [], tmp_path / "scan.db", hasty(tmp_path / "log"), 1),
+        lambda progress: None,
+        fast=0.4,
+    )
+    page = scan_page([tmp_path / "scan.db"], Filter(), Limits(), lambda done, total: None)
+    assert dict(re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", page))["Quick look only"] == "3"
+    titles = re.findall(r"<title>[^<]* to [^<]*: (\d+) [^<]*</title>", page)
+    assert sum(map(int, titles)) == 2, "the histogram is of whole looks"
+    highest = page[page.index("The highest scores") :]
+    assert {f"{number}.png" for number in range(5) if f"{number}.png" in highest} == {"3.png", "4.png"}
+
+
+def test_quick_looks_that_look_alike_say_what_they_are(folder):
+    settings = hasty(folder / "log")
+    scan(
+        *(Listing([str(folder / "photos")]), [], folder / "scan.db", settings, 1),
+        lambda progress: None,
+        fast=0.01,
+    )
+    page = scan_page([folder / "scan.db"], Filter(), Limits(), lambda done, total: None)
+    alike = page[page.index("Pictures that look alike") : page.index("Files that failed")]
+    assert "quick look 12" in alike

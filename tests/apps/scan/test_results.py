@@ -7,7 +7,7 @@ from dataclasses import replace
 import jsonschema
 import pytest
 
-from apps.scan.cases import NOISE, calibrate_noise, rows, write_picture
+from apps.scan.cases import NOISE, calibrate_noise, hasty, rows, write_picture
 from apps.scan.test_store import FOUND, SETTINGS
 from doctored.apps.scan import Filter, read_results
 from doctored.apps.scan.entries import Entry, Listing
@@ -108,8 +108,6 @@ def test_another_operating_point_from_the_stored_scores(scanned):
 
 
 def test_another_model_is_not_asked_to_judge(scanned, tmp_path):
-    import sqlite3
-
     shutil.copy(scanned / "scan.db", tmp_path / "scan.db")
     with closing(sqlite3.connect(tmp_path / "scan.db")) as database, database:
         database.execute("UPDATE files SET model_sha256 = 'other'")
@@ -210,3 +208,55 @@ def test_a_row_that_only_an_index_knows_is_one_sentence(tmp_path):
 def test_dates_that_are_none_in_greenwich_are_refused(text):
     with pytest.raises(ConfigError, match="is no date"):
         parse_since(text)
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory):
+    """Six pictures that were looked at quickly, the two brightest of them in whole, and a broken one."""
+    folder = tmp_path_factory.mktemp("fast")
+    for number in range(6):
+        write_picture(folder / "photos" / f"{number}.png", number, brightest=100 + 30 * number)
+    (folder / "photos" / "broken.jpg").write_bytes(b"no picture")
+    scan(
+        *(Listing([str(folder / "photos")]), [], folder / "scan.db", hasty(folder / "log"), 1),
+        lambda progress: None,
+        fast=0.3,
+    )
+    return folder / "scan.db"
+
+
+def test_quick_looks_come_after_whole_ones_by_their_scores(fast, tmp_path):
+    found = highest_results([fast], Filter(), 20)
+    assert sorted(names(found[:2])) == ["4.png", "5.png"], "the whole looks first"
+    assert names(found[2:]) == ["3.png", "2.png", "1.png", "0.png", "broken.jpg"]
+    shutil.copy(fast, tmp_path / "second.db")
+    twice = highest_results([fast, tmp_path / "second.db"], Filter(), 20)
+    assert [result.quick_look for result in twice] == [False] * 4 + [True] * 8 + [False] * 2
+
+
+def test_scores_of_quick_looks_are_not_compared_with_others(fast):
+    """Their scale is another: every one of them would lie above any detection score."""
+    assert sorted(names(read_results(fast, Filter(above=-1.0)))) == ["4.png", "5.png"]
+    assert len(list(read_results(fast, Filter(verdict="cannot_judge", match="*.png")))) == 6
+
+
+def test_quick_looks_are_valid_json_that_says_so(fast):
+    from importlib import resources
+
+    text = resources.files("doctored.core").joinpath("inspection.schema.json").read_text("utf-8")
+    for result in read_results(fast):
+        values = result.to_json()
+        jsonschema.Draft202012Validator(json.loads(text)).validate(values)
+        if result.error is None:
+            assert values["model"]["name"] == ("glance" if values["quick_look"] else "noise")
+            assert values["quick_score"] == values["witnesses"][-1]["raw_score"]
+
+
+def test_quick_looks_are_not_judged_at_another_operating_point(fast, tmp_path):
+    shutil.copy(fast, tmp_path / "scan.db")
+    with closing(sqlite3.connect(tmp_path / "scan.db")) as database, database:
+        database.execute("UPDATE scans SET calibration_argument = NULL")
+    before = {result.path: result for result in read_results(tmp_path / "scan.db")}
+    after = list(read_results(tmp_path / "scan.db", Filter(fpr=0.2)))
+    assert len(after) == len(before)
+    assert all(result == before[result.path] for result in after if result.quick_look)

@@ -1,19 +1,32 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 from PIL import Image
 
-from apps.scan.cases import NOISE, calibrate_noise, dangerous, looked_at, rows, write_picture
+from apps.scan.cases import (
+    EXITS,
+    KILLS,
+    NOISE,
+    calibrate_noise,
+    dangerous,
+    hasty,
+    looked_at,
+    rows,
+    write_picture,
+)
 from doctored.apps.scan import run as run_module
 from doctored.apps.scan.entries import Listing
-from doctored.apps.scan.run import Progress, cores, default_workers, free_memory_mb, scan
+from doctored.apps.scan.run import QUICK, WHOLE, Progress, cores, default_workers, free_memory_mb, scan
+from doctored.core.errors import ConfigError
 from doctored.predict import Detector
 from doctored.predict.weights import RUN_FILE
 
@@ -215,3 +228,166 @@ def test_a_clock_that_jumps_costs_nothing_but_another_read(photos, tmp_path):
     back = run(photos, tmp_path / "scan.db")
     assert back.analysed == 1
     assert all(row["seconds"] is None or row["seconds"] >= 0 for row in rows(tmp_path / "scan.db"))
+
+
+@pytest.fixture
+def bright(tmp_path):
+    """Ten pictures, the later ones brighter, which a `Hasty` suspects; a copy of the last, and a broken one."""
+    folder = tmp_path / "photos"
+    for number in range(10):
+        write_picture(folder / f"{number}.png", number, size_hw=(64, 64), brightest=100 + 15 * number)
+    shutil.copy(folder / "9.png", folder / "9 copy.png")
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    return folder
+
+
+def fast(folder, output, log, share, **options):
+    settings = options.pop("settings", hasty(log))
+    return scan(Listing([str(folder)]), [], output, settings, 2, lambda progress: None, fast=share, **options)
+
+
+def looks(log):
+    """What was looked at, by how: sets of names, each of them looked at once."""
+    found = {}
+    for name, look in looked_at(log):
+        assert name not in found.setdefault(look, set()), "looked at twice"
+        found[look].add(name)
+    return found
+
+
+def in_whole(output):
+    """The names of the files that were looked at in whole."""
+    return {
+        os.path.basename(row["path"]) for row in rows(output) if not row["error"] and not row["quick_look"]
+    }
+
+
+def test_the_most_suspicious_of_all_are_looked_at_in_whole(bright, tmp_path):
+    output, log = tmp_path / "scan.db", tmp_path / "log"
+    outcome = fast(bright, output, log, 0.3)
+    of_copies = {"9.png", "9 copy.png"}
+    found = looks(log)
+    quick = found.pop("quick")
+    assert len(quick & of_copies) == 1, "the same bytes once"
+    assert quick | of_copies == {f"{number}.png" for number in range(10)} | of_copies
+    assert {name for names in found.values() for name in names} - of_copies == {"7.png", "8.png"}
+    assert len(found) == 3, (
+        "three of ten different pictures, and each with what was kept of its own quick look"
+    )
+    assert in_whole(output) == {"7.png", "8.png", *of_copies}
+    assert (outcome.analysed, outcome.sent_on) == (16, 4)
+    assert (outcome.counts.files, outcome.counts.quick, outcome.counts.errors) == (12, 7, 1)
+    noise = Detector.from_name("noise")
+    for row in rows(output):
+        if row["error"]:
+            continue
+        witnesses = {one["name"]: one["raw_score"] for one in json.loads(row["witnesses"])}
+        assert row["quick_score"] == witnesses["glance"]
+        if row["quick_look"]:
+            assert (row["model"], row["model_sha256"], row["raw_score"]) == (
+                *("glance", "9" * 64),
+                row["quick_score"],
+            )
+            assert (row["verdict"], row["detection_score"]) == ("cannot_judge", None)
+            assert "only glance has looked, quickly" in row["reason"]
+        else:
+            assert (row["model_sha256"], row["kept"]) == (noise.sha256, None)
+            assert row["seconds"] > 0 or row["duplicate"]
+
+
+def test_a_larger_share_and_then_all_of_it_look_at_the_rest_only(bright, tmp_path):
+    output, log = tmp_path / "scan.db", tmp_path / "log"
+    fast(bright, output, log, 0.3)
+    before = len(looked_at(log))
+    assert fast(bright, output, log, 0.3).analysed == 0
+    outcome = fast(bright, output, log, 0.5)
+    assert (outcome.analysed, outcome.sent_on) == (2, 2)
+    assert sorted(looked_at(log)[before:]) == [
+        [name, f"whole, kept of {name}"] for name in ("5.png", "6.png")
+    ]
+    before = len(looked_at(log))
+    assert fast(bright, output, log, 0.1).analysed == 0, "what was looked at in whole stays so"
+    assert run(bright, output, hasty(log)).analysed == 5
+    assert sorted(looked_at(log)[before:]) == [[f"{number}.png", "whole"] for number in range(5)]
+    before = len(looked_at(log))
+    outcome = fast(bright, output, log, 0.3)
+    assert (outcome.analysed, outcome.counts.quick) == (0, 0)
+    write_picture(bright / "new.png", 50, size_hw=(64, 64), brightest=255)
+    assert fast(bright, output, log, 0.1).sent_on == 1, (
+        "of 11 pictures 2 are chosen, and one of these was known"
+    )
+    assert looked_at(log)[before:] == [["new.png", "quick"], ["new.png", "whole, kept of new.png"]]
+
+
+def test_a_fast_scan_that_was_stopped_goes_on(bright, tmp_path):
+    output, log = tmp_path / "scan.db", tmp_path / "log"
+
+    class StoppedError(Exception):
+        pass
+
+    for stage, done in ((QUICK, 4), (WHOLE, 1)):
+
+        def stop(progress, stage=stage, done=done):
+            if (progress.stage, progress.done) == (stage, done):
+                raise StoppedError
+
+        with pytest.raises(StoppedError):
+            scan(Listing([str(bright)]), [], output, hasty(log), 1, stop, fast=0.3)
+    assert len(in_whole(output)) == 1
+    stages = []
+    scan(Listing([str(bright)]), [], output, hasty(log), 1, stages.append, fast=0.3)
+    assert in_whole(output) == {"7.png", "8.png", "9.png", "9 copy.png"}
+    assert [(one.stage, one.done, one.files) for one in stages[:1]] == [(QUICK, 12, 12)]
+    assert (stages[-1].stage, stages[-1].done) == (WHOLE, stages[-1].files)
+    # Only what the worker was at when it was stopped, once in each stage, may have been looked at again.
+    counts = Counter(look if look == "quick" else "whole" for _, look in looked_at(log))
+    assert counts["quick"] <= 11
+    assert counts["whole"] <= 4
+
+
+def test_pictures_that_end_their_worker_cost_their_own_row_in_either_stage(bright, tmp_path):
+    write_picture(bright / "kills.png", 20, size_hw=(64, 64), first=KILLS)
+    write_picture(bright / "exits.png", 21, size_hw=(64, 64), first=EXITS)
+    output = tmp_path / "scan.db"
+    outcome = fast(bright, output, tmp_path / "log", 0.3)
+    failed = {os.path.basename(row["path"]): row for row in rows(output) if row["error"]}
+    assert sorted(failed) == ["broken.jpg", "exits.png", "kills.png"]
+    assert "SIGKILL" in failed["exits.png"]["error"]
+    assert failed["exits.png"]["quick_look"] == 0
+    assert outcome.counts.errors == 3
+    assert in_whole(output) == {"7.png", "8.png", "9.png", "9 copy.png"}, (
+        "four of 11, with the one that failed"
+    )
+
+
+def test_maps_are_those_of_the_whole_look(bright, tmp_path):
+    output, log = tmp_path / "scan.db", tmp_path / "log"
+    fast(bright, output, log, 0.3)
+    with_maps = hasty(log, maps=tmp_path / "maps")
+    assert fast(bright, output, log, 0.3, settings=with_maps).sent_on == 4
+    for row in rows(output):
+        assert (row["map"] is None) == bool(row["error"] or row["quick_look"])
+    assert fast(bright, output, log, 0.3, settings=with_maps).analysed == 0
+
+
+def test_another_quick_model_or_precision_looks_again(bright, tmp_path, monkeypatch):
+    output, log = tmp_path / "scan.db", tmp_path / "log"
+    fast(bright, output, log, 0.3)
+    assert fast(bright, output, log, 0.3, settings=hasty(log, precision="fp32")).analysed == 0
+    with closing(sqlite3.connect(output)) as database, database:
+        database.execute("UPDATE files SET precision = 'int8' WHERE path LIKE '%0.png' OR path LIKE '%1.png'")
+        database.execute("UPDATE files SET model_sha256 = 'other' WHERE path LIKE '%2.png'")
+    outcome = fast(bright, output, log, 0.3)
+    assert (outcome.analysed, outcome.sent_on) == (1, 0)
+    outcome = fast(bright, output, log, 0.3, settings=hasty(log, precision="fp32"))
+    assert (outcome.analysed, outcome.sent_on) == (2, 0)
+
+
+def test_fast_needs_a_share_and_somebody_who_is_quick(bright, tmp_path):
+    for share in (0, 1, -0.5, 3):
+        with pytest.raises(
+            ConfigError, match=r"the share of files for --fast is .*; give a number between 0 and 1"
+        ):
+            fast(bright, tmp_path / "scan.db", tmp_path / "log", share)
+    with pytest.raises(ConfigError, match="with a Constrained R-CNN, which looks first, and noise is none"):
+        fast(bright, tmp_path / "scan.db", tmp_path / "log", 0.1, settings=NOISE)

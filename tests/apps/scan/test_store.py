@@ -7,9 +7,9 @@ from dataclasses import fields, replace
 import pytest
 
 from apps.scan.cases import rows
-from doctored.apps.scan.analyse import Analysis, failed
+from doctored.apps.scan.analyse import Analysis, EarlierLook, failed
 from doctored.apps.scan.entries import Entry
-from doctored.apps.scan.store import ScanSettings, ScanStore, connect
+from doctored.apps.scan.store import ScanSettings, ScanStore, Wanted, connect, rounded_share
 from doctored.core.errors import ConfigError, DataError
 
 SETTINGS = ScanSettings("1", "[]", "noise", "noise", "m" * 64, "fp32", 0.05, None, None, "400 MP")
@@ -30,13 +30,13 @@ def opened(path, settings=SETTINGS, names=("a.jpg", "b.jpg")):
 
 
 def todo(store):
-    return [entry.path for _, entry in store.to_do()]
+    return [task.entry.path for _, task in store.to_do()]
 
 
 def test_every_entry_has_one_row_and_is_done_once(tmp_path):
     store = opened(tmp_path / "scan.db", names=("b.jpg", "a.jpg", "b.jpg"))
     jobs = list(store.to_do())
-    assert [entry.path for _, entry in jobs] == ["b.jpg", "a.jpg"], "as listed"
+    assert [task.entry.path for _, task in jobs] == ["b.jpg", "a.jpg"], "as listed"
     store.finish(jobs[0][0], FOUND)
     assert todo(store) == ["a.jpg"]
     counts = store.counts()
@@ -116,7 +116,9 @@ def test_rows_that_rest_on_something_else_are_to_do_again(tmp_path, changes, opt
     store.finish(2, failed("broken", ("noise", "m" * 64, "fp32"), 0.1))
     store.close()
     store = opened(tmp_path / "scan.db", replace(SETTINGS, **changes))
-    store.set_aside_outdated(**({"any_precision": True, "maps": None, "retry": False} | options))
+    changed = {"any_precision": True, "maps": None, "retry": False} | options
+    retry = changed.pop("retry")
+    store.set_aside_outdated(Wanted(**changed), retry=retry)
     assert len(todo(store)) == expected
     store.close()
 
@@ -124,19 +126,19 @@ def test_rows_that_rest_on_something_else_are_to_do_again(tmp_path, changes, opt
 def test_the_same_bytes_are_known(tmp_path):
     store = opened(tmp_path / "scan.db")
     store.finish(1, FOUND)
-    options = {"any_precision": True, "maps": None}
-    other = store.same_bytes("s" * 64, 2, **options)
+    wanted = Wanted(True, None)
+    other = store.same_bytes("s" * 64, 2, wanted)
     assert (other.duplicate, other.seconds, other.result) == (True, 0.0, FOUND.result)
-    assert store.same_bytes("s" * 64, 1, **options) == FOUND, "the file itself, which was touched"
-    assert store.same_bytes("t" * 64, 2, **options) is None
-    assert store.same_bytes("s" * 64, 2, any_precision=True, maps="maps") is None
+    assert store.same_bytes("s" * 64, 1, wanted) == FOUND, "the file itself, which was touched"
+    assert store.same_bytes("t" * 64, 2, wanted) is None
+    assert store.same_bytes("s" * 64, 2, Wanted(True, "maps")) is None
     store.close()
 
 
 def test_problems_are_done_without_being_looked_at(tmp_path):
     store = opened(tmp_path / "scan.db")
     store.list_entries([Entry("z.zip", problem="z.zip is broken")])
-    store.set_aside_outdated(any_precision=True, maps=None, retry=True)
+    store.set_aside_outdated(Wanted(True, None), retry=True)
     assert todo(store) == ["a.jpg", "b.jpg"]
     assert store.errors(5) == ["z.zip is broken"]
     store.list_entries([Entry("z.zip", 5, "1")])
@@ -184,3 +186,75 @@ def test_stores_of_other_versions_are_refused(tmp_path):
     for use in (ScanStore, connect):
         with pytest.raises(ConfigError, match="version 99"):
             use(tmp_path / "scan.db")
+
+
+GLANCE = ("glance", "g" * 64, "bf16")
+QUICK = replace(
+    FOUND,
+    model="glance",
+    model_sha256="g" * 64,
+    precision="bf16",
+    quick_look=True,
+    kept=b"kept",
+    quick_score=1.0,
+)
+
+
+def test_a_quick_look_is_enough_only_where_one_is_wanted(tmp_path):
+    store = opened(tmp_path / "scan.db")
+    store.finish(1, QUICK)
+    store.finish(2, FOUND)
+    wanted, whole = Wanted(True, None, GLANCE), Wanted(True, None)
+    assert store.same_bytes("s" * 64, 1, wanted) == QUICK
+    assert store.same_bytes("s" * 64, 3, wanted).quick_look is False, "the whole look first"
+    assert store.same_bytes("s" * 64, 1, whole).model == "noise"
+    for options, expected in (
+        (wanted, []),
+        (Wanted(False, None, GLANCE), []),
+        (Wanted(False, None, ("glance", "g" * 64, "fp32")), ["a.jpg"]),
+        (Wanted(True, None, ("glance", "h" * 64, "bf16")), ["a.jpg"]),
+        (whole, ["a.jpg"]),
+    ):
+        store.set_aside_outdated(options, retry=False)
+        assert todo(store) == expected
+        store.finish(1, QUICK)
+    assert (store.counts().done, store.counts().quick) == (2, 1)
+    store.close()
+
+
+def test_a_quick_look_is_no_result_of_the_model_that_took_it(tmp_path):
+    """A scan with that model alone wants its verdict, too."""
+    store = opened(tmp_path / "scan.db")
+    store.finish(1, QUICK)
+    store.close()
+    settings = replace(SETTINGS, model="glance", model_sha256="g" * 64, operating_point=0.2)
+    store = opened(tmp_path / "scan.db", settings)
+    store.judge_again(lambda *_: pytest.fail("nothing to judge"))
+    store.set_aside_outdated(Wanted(True, None), retry=False)
+    assert todo(store) == ["a.jpg", "b.jpg"]
+    assert store.same_bytes("s" * 64, 2, Wanted(True, None)) is None
+    store.close()
+
+
+def test_the_highest_quick_scores_are_chosen_and_the_same_bytes_count_once(tmp_path):
+    scores = {"a": 1.0, "b": 5.0, "c": 3.0, "d": 5.0, "e": 4.0, "f": None}
+    store = opened(tmp_path / "scan.db", names=(*scores, "broken"))
+    for number, (name, score) in enumerate(scores.items(), 1):
+        sha256 = ("b" if name == "d" else name) * 64
+        looked = FOUND if name in "ef" else QUICK
+        store.finish(number, replace(looked, sha256=sha256, quick_score=score, kept=name.encode()))
+    store.finish(7, failed("broken", GLANCE))
+    store.choose(0.5)  # of four different pictures with scores: those of b and d, and e
+    count, tasks = store.chosen(None)
+    found = {task.entry.path: task.earlier for _, task in tasks}
+    assert count == 2, "somebody has looked at the whole of e"
+    assert found == {"b": EarlierLook("b" * 64, b"b", 0.5), "d": EarlierLook("b" * 64, b"d", 0.5)}
+    assert [task.entry.path for _, task in store.chosen("maps")[1]] == ["b", "d", "e"], "e has no map"
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("share", "count", "expected"), [(0.1, 10, 1), (0.1, 11, 2), (0.3, 10, 3), (0.01, 5, 1)]
+)
+def test_shares_are_rounded_up(share, count, expected):
+    assert rounded_share(share, count) == expected

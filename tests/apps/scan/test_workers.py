@@ -15,7 +15,7 @@ from apps.scan.cases import (
     looked_at,
     write_picture,
 )
-from doctored.apps.scan.analyse import Limits
+from doctored.apps.scan.analyse import Limits, Task
 from doctored.apps.scan.entries import Listing
 from doctored.apps.scan.workers import WorkerPool
 from doctored.core.errors import DoctoredError
@@ -27,10 +27,10 @@ FACTS = ("noise", "0" * 64, "fp32")
 def run(folder, settings, count):
     """What comes of every file of a folder, by its name."""
     finished, known = {}, {}
-    entries = list(enumerate(Listing([str(folder)])))
-    names = {number: entry.path.rpartition("/")[2] for number, entry in entries}
+    tasks = [(number, Task(entry)) for number, entry in enumerate(Listing([str(folder)]))]
+    names = {number: task.entry.path.rpartition("/")[2] for number, task in tasks}
     with WorkerPool(settings, count, FACTS, lambda sha256, number: known.get(sha256)) as pool:
-        for number, analysis in pool.run(iter(entries)):
+        for number, analysis in pool.run(iter(tasks)):
             assert names[number] not in finished, "finished twice"
             finished[names[number]] = analysis
             if analysis.error is None:

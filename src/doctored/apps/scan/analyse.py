@@ -49,6 +49,36 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class EarlierLook:
+    """A quick look at a file, for the one who looks at the whole.
+
+    Args:
+        sha256: Of the bytes that it saw.
+        kept: `QuickLook.kept`.
+        seconds: That it took.
+    """
+
+    sha256: str
+    kept: bytes
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """One file, and how to look at it.
+
+    Args:
+        entry: The file.
+        quick: Whether a quick look is all that is wanted.
+        earlier: A quick look at it that need not be taken again; None if there was none.
+    """
+
+    entry: Entry
+    quick: bool = False
+    earlier: EarlierLook | None = None
+
+
+@dataclass(frozen=True)
 class Analysis:
     """What was found in one file; the fields are columns of the store.
 
@@ -56,6 +86,8 @@ class Analysis:
         error: One sentence; None if all went well.
         sha256: Of the file's bytes, lower-case hexadecimal; None if it could not be read.
         duplicate: Whether the result was taken over from another file of the same bytes.
+        quick_look: Whether nothing but the quick look was taken, so that model and scores are those of the one network
+            that took it.
         difference_hash: 64 bits as a signed integer, few of which differ between versions of one picture.
         format: Of the file, for instance "JPEG".
         width: In pixels, upright.
@@ -65,6 +97,8 @@ class Analysis:
         model_sha256: Of the model.
         precision: What it computed in.
         raw_score: The model's own score.
+        quick_score: The raw score of the one who takes quick looks, by which `--fast` chooses; None if the model has no
+            such.
         verdict: As in the result, and so are the two numbers after it.
         detection_score: In (0, 1); None without a calibration.
         false_alarm_rate: In (0, 1]; None without a calibration.
@@ -72,14 +106,16 @@ class Analysis:
         result: The JSON form of the inspection but for path, error, outputs and timing; None after an error.
         preview: The map as a PNG file of 8 bits, no side longer than `PREVIEW_PX`, each pixel the largest value of
             what it stands for.
-        map: Path of the map's file; None if none was asked for.
-        seconds: That reading and looking took; 0 for what was taken over.
+        map: Path of the map's file; None if none was asked for, or the look was quick.
+        kept: What the quick look found, for the one who looks at the whole; None once that has happened.
+        seconds: That reading and looking took, a quick look before included; 0 for what was taken over.
         analysed_at: In ISO 8601, UTC.
     """
 
     error: str | None
     sha256: str | None
     duplicate: bool
+    quick_look: bool
     difference_hash: int | None
     format: str | None
     width: int | None
@@ -89,6 +125,7 @@ class Analysis:
     model_sha256: str
     precision: str
     raw_score: float | None
+    quick_score: float | None
     verdict: str | None
     detection_score: float | None
     false_alarm_rate: float | None
@@ -96,6 +133,7 @@ class Analysis:
     result: str | None
     preview: bytes | None
     map: str | None
+    kept: bytes | None
     seconds: float
     analysed_at: str
 
@@ -119,6 +157,7 @@ def failed(
             "error": error,
             "sha256": sha256,
             "duplicate": False,
+            "quick_look": False,
             "model": name,
             "model_sha256": model_sha256,
             "precision": precision,
@@ -180,11 +219,11 @@ class Analyst:
         self._reader = Reader(limits.stall_seconds)
         self._facts = detector.name, detector.sha256, detector.precision
 
-    def analyse(self, entry: Entry, claim: Callable[[str], bool]) -> Analysis | None:
+    def analyse(self, task: Task, claim: Callable[[str], bool]) -> Analysis | None:
         """Look at one file; what goes wrong with it becomes the error of its row.
 
         Args:
-            entry: The file.
+            task: The file, and how to look at it.
             claim: Asked with the SHA-256 of the file's bytes before it is decoded; False says that the same bytes
                 are, or were, looked at elsewhere.
 
@@ -192,7 +231,7 @@ class Analyst:
             None if the claim was refused.
         """
         start = time.perf_counter()
-        sha256 = None
+        entry, earlier, sha256 = task.entry, task.earlier, None
         try:
             data = self._reader.read(entry, self._limits.max_megabytes)
             sha256 = hashlib.sha256(data).hexdigest()
@@ -200,7 +239,12 @@ class Analyst:
                 return None
             picture = self._parser.decode(entry.path, data, max_megapixels=self._limits.max_megapixels)
             del data
-            inspection = self._detector.inspect(picture)
+            if task.quick:
+                look = self._detector.quick_look(picture)
+                return self._found(picture, look.inspection, start, kept=look.kept)
+            if earlier is not None and earlier.sha256 != sha256:
+                earlier = None  # the file has changed since
+            inspection = self._detector.inspect(picture, kept=None if earlier is None else earlier.kept)
             map_path = self._write_map(inspection)
         except DoctoredError as error:
             return failed(str(error), self._facts, time.perf_counter() - start, sha256)
@@ -209,7 +253,9 @@ class Analyst:
                 f"{entry.path} needs more memory than is free; use fewer --workers, or lower --max-mp"
             )
             return failed(error_text, self._facts, time.perf_counter() - start, sha256)
-        return self._found(picture, inspection, map_path, start)
+        if earlier is not None:
+            start -= earlier.seconds
+        return self._found(picture, inspection, start, map_path=map_path)
 
     def _write_map(self, inspection: Inspection) -> str | None:
         if self._maps is None:
@@ -224,11 +270,18 @@ class Analyst:
         return str(path)
 
     def _found(
-        self, picture: Picture, inspection: Inspection, map_path: str | None, start: float
+        self,
+        picture: Picture,
+        inspection: Inspection,
+        start: float,
+        *,
+        map_path: str | None = None,
+        kept: bytes | None = None,
     ) -> Analysis:
         from doctored.predict.calibration import compression_of
 
-        facts = inspection.picture
+        facts, quick = inspection.picture, self._detector.quick_facts
+        scores = {witness.name: witness.raw_score for witness in inspection.witnesses}
         result = inspection.to_json(path="")
         for key in ("path", "error", "outputs", "timing"):
             del result[key]
@@ -236,15 +289,17 @@ class Analyst:
             error=None,
             sha256=facts.sha256,
             duplicate=False,
+            quick_look=kept is not None,
             difference_hash=difference_hash(picture.pixels),
             format=facts.format,
             width=facts.size_hw[1],
             height=facts.size_hw[0],
             compression=compression_of(facts),
-            model=self._detector.name,
-            model_sha256=self._detector.sha256,
-            precision=self._detector.precision,
+            model=inspection.model.name,
+            model_sha256=inspection.model.sha256,
+            precision=self._detector.precision if quick is None or kept is None else quick[2],
             raw_score=inspection.model.raw_score,
+            quick_score=None if quick is None else scores[quick[0]],
             verdict=inspection.verdict,
             detection_score=inspection.detection_score,
             false_alarm_rate=inspection.false_alarm_rate,
@@ -252,6 +307,7 @@ class Analyst:
             result=json.dumps(result, allow_nan=False, separators=(",", ":")),
             preview=_preview(inspection.localization_map),
             map=map_path,
+            kept=kept,
             seconds=time.perf_counter() - start,
             analysed_at=now(),
         )

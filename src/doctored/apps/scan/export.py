@@ -25,6 +25,8 @@ COLUMNS = {
     "detection_score": "double",
     "false_alarm_rate": "double",
     "raw_score": "double",
+    "quick_look": "bool",
+    "quick_score": "double",
     "regions": "string",
     "witnesses": "string",
     "calibration": "string",

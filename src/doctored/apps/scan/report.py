@@ -131,7 +131,11 @@ def scan_page(
     for store in stores:
         for result in read_results(store, wanted):
             summary.add(result)
-    highest = [result for result in highest_results(stores, wanted, HIGHEST) if result.error is None]
+    highest = [
+        result
+        for result in highest_results(stores, wanted, HIGHEST)
+        if result.error is None and not result.quick_look
+    ]
     groups = [[_result_at(stores, place, wanted) for place in group] for group in summary.alike()]
     total = len(highest) + sum(map(len, groups))
     reader, made = Reader(), 0
@@ -172,13 +176,14 @@ class Summary:
         files: How many there are.
         failed: How many of them failed.
         duplicates: How many took their result over from another file of the same bytes.
+        quick: How many have had a quick look and no other; they have no score to be counted.
         verdicts: How many of each verdict.
         seconds: That reading and looking took, all together.
         calibrated: Whether there are detection scores; else raw scores are counted.
     """
 
     def __init__(self) -> None:
-        self.files = self.failed = self.duplicates = 0
+        self.files = self.failed = self.duplicates = self.quick = 0
         self.verdicts: Counter[str] = Counter()
         self.seconds = 0.0
         self._scores, self._raw_scores, self._verdict_numbers = array("d"), array("d"), array("b")
@@ -203,13 +208,18 @@ class Summary:
         assert result.raw_score is not None
         self.duplicates += result.duplicate
         self.verdicts[result.verdict] += 1
+        self.quick += result.quick_look
         score = float("nan") if result.detection_score is None else result.detection_score
-        self._scores.append(score)
-        self._raw_scores.append(result.raw_score)
-        self._verdict_numbers.append(list(VERDICTS).index(result.verdict))
+        sort_score = result.raw_score if np.isnan(score) else score
+        if result.quick_look:
+            sort_score = float("-inf")
+        else:
+            self._scores.append(score)
+            self._raw_scores.append(result.raw_score)
+            self._verdict_numbers.append(list(VERDICTS).index(result.verdict))
         if not result.duplicate and result.difference_hash is not None:
             self._hashes.append(result.difference_hash)
-            self._hash_scores.append(result.raw_score if np.isnan(score) else score)
+            self._hash_scores.append(sort_score)
             self._places.append((result.store, result.id))
 
     @property

@@ -27,27 +27,30 @@ _COLUMNS = (
         "file_bytes",
         "sha256",
         "duplicate",
+        "quick_look",
         "difference_hash",
         "format",
         "width",
         "height",
     ),
-    *("compression", "model", "model_sha256", "precision", "raw_score", "verdict", "detection_score"),
-    *("false_alarm_rate", "result", "map", "seconds", "analysed_at"),
+    *("compression", "model", "model_sha256", "precision", "raw_score", "quick_score", "verdict"),
+    *("detection_score", "false_alarm_rate", "result", "map", "seconds", "analysed_at"),
 )
 _LARGEST = 1e300  # of a number, so that differences stay finite
 _NOTHING = type(None)
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("error", "sha256", "format", "model", "model_sha256", "precision"), (str, _NOTHING)),
     **dict.fromkeys(("file_bytes", "difference_hash", "width", "height"), (int, _NOTHING)),
-    **dict.fromkeys(("raw_score", "detection_score", "false_alarm_rate", "seconds"), (float, int, _NOTHING)),
+    **dict.fromkeys(
+        ("raw_score", "quick_score", "detection_score", "false_alarm_rate", "seconds"), (float, int, _NOTHING)
+    ),
     **dict.fromkeys(("verdict", "result", "map"), (str, _NOTHING)),
     "compression": (float, int, str, _NOTHING),
     "analysed_at": (str,),
 }
 """What may stand in the columns of a finished row; SQLite itself lets anything stand anywhere."""
 _OF_ANALYSED = ("verdict", "raw_score", "result", "width", "height", "compression")
-_BY_SCORE = "detection_score DESC NULLS LAST, raw_score DESC NULLS LAST, id"
+_BY_SCORE = "detection_score DESC NULLS LAST, error IS NOT NULL OR quick_look, raw_score DESC NULLS LAST, id"
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class FileResult:
     file_bytes: int | None
     sha256: str | None
     duplicate: bool
+    quick_look: bool
     difference_hash: int | None
     format: str | None
     width: int | None
@@ -78,6 +82,7 @@ class FileResult:
     model_sha256: str | None
     precision: str | None
     raw_score: float | None
+    quick_score: float | None
     verdict: str | None
     detection_score: float | None
     false_alarm_rate: float | None
@@ -92,7 +97,7 @@ class FileResult:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """As `doctored detect --json` prints it, with what the scan adds: sha256, duplicate and analysed_at."""
+        """As `doctored detect --json` prints it, with what the scan adds: the last five keys."""
         if self.result is None:
             values = failed_json(self.path, self.error or "")
         else:
@@ -103,7 +108,13 @@ class FileResult:
                 "timing": {"seconds": self.seconds, "peak_memory_mb": None},
             }
             values = {key: known.pop(key, None) for key in JSON_KEYS} | known
-        return values | {"sha256": self.sha256, "duplicate": self.duplicate, "analysed_at": self.analysed_at}
+        return values | {
+            "sha256": self.sha256,
+            "duplicate": self.duplicate,
+            "quick_look": self.quick_look,
+            "quick_score": self.quick_score,
+            "analysed_at": self.analysed_at,
+        }
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,7 @@ class Filter:
     Args:
         verdict: This one only.
         errors: Files that failed, only.
-        above: Detection scores of at least this; the raw score counts where there is none.
+        above: Detection scores of at least this; the raw score counts where there is none, that of a quick look never.
         match: Paths that match this pattern, in which * stands for anything, slashes too.
         since: Analysed then or later, in ISO 8601, UTC.
         fpr: Judge at this accepted rate of false alarms, from the stored scores.
@@ -136,7 +147,7 @@ class Filter:
         if self.fpr is None and self.verdict is not None:
             conditions.append(("verdict = ?", self.verdict))
         if self.fpr is None and self.above is not None:
-            conditions.append(("coalesce(detection_score, raw_score) >= ?", self.above))
+            conditions.append(("NOT quick_look AND coalesce(detection_score, raw_score) >= ?", self.above))
         parts = ["done = 1", *(["error IS NOT NULL"] if self.errors else []), *(sql for sql, _ in conditions)]
         return " AND ".join(parts), [value for _, value in conditions]
 
@@ -144,7 +155,7 @@ class Filter:
         """The part that depends on the judgement."""
         if self.verdict is not None and result.verdict != self.verdict:
             return False
-        score = sort_score(result)
+        score = None if result.quick_look else sort_score(result)
         return self.above is None or (score is not None and score >= self.above)
 
 
@@ -171,7 +182,7 @@ def read_results(
 
 
 def highest_results(stores: Sequence[Path], wanted: Filter, most: int) -> list[FileResult]:
-    """The results with the highest scores of several stores, highest first.
+    """The results with the highest scores of several stores, highest first; those of quick looks come last.
 
     Args:
         stores: Paths.
@@ -179,9 +190,10 @@ def highest_results(stores: Sequence[Path], wanted: Filter, most: int) -> list[F
         most: How many are returned at most.
     """
 
-    def order(result: FileResult) -> tuple[bool, float, bool, float]:
+    def order(result: FileResult) -> tuple[bool, float, bool, bool, float]:
         detection, raw = result.detection_score, result.raw_score
-        return detection is not None, detection or 0.0, raw is not None, raw or 0.0
+        whole = result.error is None and not result.quick_look
+        return detection is not None, detection or 0.0, whole, raw is not None, raw or 0.0
 
     found: list[FileResult] = []
     for store in stores:
@@ -255,7 +267,7 @@ def judge_for(database: sqlite3.Connection, store: Path, fpr: float) -> Callable
 
 
 def _judged(result: FileResult, detector: Detector, store: Path, argument: str) -> FileResult:
-    if result.result is None:
+    if result.result is None or result.quick_look:
         return result
     if result.model_sha256 != detector.sha256:
         raise ConfigError(
@@ -287,10 +299,9 @@ def _read(
         rows = database.execute(
             f"SELECT {', '.join(_COLUMNS)} FROM files WHERE {condition} ORDER BY {order}", values
         )
-        for number, path, error, file_bytes, sha256, duplicate, *others in rows:
-            result = FileResult(
-                store, number, given_path(path), error, file_bytes, sha256, bool(duplicate), *others
-            )
+        for number, path, error, file_bytes, sha256, duplicate, quick_look, *others in rows:
+            flags = bool(duplicate), bool(quick_look)
+            result = FileResult(store, number, given_path(path), error, file_bytes, sha256, *flags, *others)
             _check_row(result)
             if judge is not None:
                 result = judge(result)

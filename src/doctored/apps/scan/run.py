@@ -9,20 +9,26 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import doctored
-from doctored.apps.scan.analyse import Analysis
+from doctored.apps.scan.analyse import Analysis, Task
 from doctored.apps.scan.entries import Entry, Listing
-from doctored.apps.scan.store import Counts, ScanSettings, ScanStore
+from doctored.apps.scan.store import Counts, ScanSettings, ScanStore, Wanted
 from doctored.apps.scan.workers import WorkerPool, WorkerSettings
+from doctored.core.errors import ConfigError
 from doctored.predict.precision import torch_device
 from doctored.predict.weights import RUN_FILE
+
+if TYPE_CHECKING:
+    from doctored.predict import Detector
 
 WORKER_MB = 1500.0
 """What a worker with the embedded model needs at most, in millions of bytes; see docs/performance.md."""
 
 _RATE_OVER = 200
 _ANNOUNCED_EVERY = 1000
+QUICK, WHOLE = "quick look", "the most suspicious in whole"
 ERRORS_LISTED = 20
 
 
@@ -36,6 +42,7 @@ class Progress:
         errors: How many of the finished ones failed.
         per_second: Files finished in a second, lately; None before there is anything to go by.
         listing: Whether files are still being listed, so that there will be more.
+        stage: What the numbers are about if files are looked at quickly first; empty if not.
     """
 
     done: int
@@ -43,6 +50,7 @@ class Progress:
     errors: int
     per_second: float | None
     listing: bool = False
+    stage: str = ""
 
     @property
     def seconds_left(self) -> float | None:
@@ -57,6 +65,7 @@ class Outcome:
     Args:
         counts: Of all files that it lists.
         analysed: How many rows were written by this call.
+        sent_on: How many of them after a quick look, by the whole model.
         passed_over: Number of files of folders and archives that are not called like pictures.
         errors: The first of them.
     """
@@ -65,6 +74,7 @@ class Outcome:
     analysed: int
     passed_over: int
     errors: list[str]
+    sent_on: int = 0
 
 
 def scan(
@@ -76,6 +86,7 @@ def scan(
     on_progress: Callable[[Progress], None],
     *,
     retry_errors: bool = False,
+    fast: float | None = None,
 ) -> Outcome:
     """Fill the store; rows that hold already what this scan would find are left as they are.
 
@@ -87,6 +98,8 @@ def scan(
         workers: Most worker processes.
         on_progress: Called now and then while files are listed, before the first and after every file.
         retry_errors: Whether all files that failed are looked at again.
+        fast: Look quickly at all files, and with the whole model at this share of them, the most suspicious; None to
+            look at all with the whole model.
 
     Raises:
         ConfigError: Another scan writes into the store, it is of another version, or a setting is impossible.
@@ -97,8 +110,12 @@ def scan(
     try:
         detector = settings.detector()
         limits = settings.limits
+        facts = detector.name, detector.sha256, detector.precision
         any_precision = settings.precision == "auto"
         maps = None if settings.maps is None else os.fspath(settings.maps)
+        first = whole = Wanted(any_precision, maps)
+        if fast is not None:
+            first = Wanted(any_precision, None, quick_facts(detector, fast))
         store.begin(
             ScanSettings(
                 version=doctored.__version__,
@@ -113,35 +130,81 @@ def scan(
                 limits=f"{limits.max_megapixels:g} MP, {limits.max_megabytes:g} MB, "
                 f"{limits.max_seconds or 'any'} s, {doctored.__version__}"
                 + (", isolated" if settings.isolate else ""),
+                fast=fast,
             )
         )
         store.judge_again(detector.judge)
-        facts = detector.name, detector.sha256, detector.precision
         del detector  # only workers look
         store.list_entries(_announced(listing, on_progress))
-        store.set_aside_outdated(any_precision=any_precision, maps=maps, retry=retry_errors)
+        store.set_aside_outdated(first, retry=retry_errors)
         counts = store.counts()
-        done, errors, analysed = counts.done, counts.errors, 0
-        on_progress(Progress(done, counts.files, errors, None))
-        times: deque[float] = deque(maxlen=_RATE_OVER)
-
-        def known(sha256: str, number: int) -> Analysis | None:
-            return store.same_bytes(sha256, number, any_precision=any_precision, maps=maps)
-
-        workers = min(workers, counts.files - counts.done)
+        workers = min(workers, counts.files - (counts.done if fast is None else 0))
         if settings.threads is None:
             settings = replace(settings, threads=max(1, cores() // max(1, workers)))
+        wanted = first
+
+        def known(sha256: str, number: int) -> Analysis | None:
+            return store.same_bytes(sha256, number, wanted)
+
         with WorkerPool(settings, workers, facts, known) as pool:
-            for number, analysis in pool.run(store.to_do()):
-                store.finish(number, analysis)
-                done, errors, analysed = done + 1, errors + (analysis.error is not None), analysed + 1
-                times.append(time.monotonic())
-                rate = (len(times) - 1) / (times[-1] - times[0]) if times[-1] > times[0] else None
-                on_progress(Progress(done, counts.files, errors, rate))
+            start = Progress(
+                counts.done, counts.files, counts.errors, None, stage="" if fast is None else QUICK
+            )
+            analysed = _fill(store, pool, store.to_do(quick=fast is not None), start, on_progress)
+            sent_on = 0
+            if fast is not None:
+                wanted = whole
+                store.choose(fast)
+                count, tasks = store.chosen(maps)
+                sent_on = _fill(store, pool, tasks, Progress(0, count, 0, None, stage=WHOLE), on_progress)
         store.end(listing.passed_over)
-        return Outcome(store.counts(), analysed, listing.passed_over, store.errors(ERRORS_LISTED))
+        return Outcome(
+            store.counts(), analysed + sent_on, listing.passed_over, store.errors(ERRORS_LISTED), sent_on
+        )
     finally:
         store.close()
+
+
+def quick_facts(detector: Detector, fast: float) -> tuple[str, str, str]:
+    """Name, SHA-256 and precision of the one who takes the quick looks.
+
+    Args:
+        detector: The whole model.
+        fast: Share of the files that it looks at.
+
+    Raises:
+        ConfigError: The share does not lie between 0 and 1, or the model has nobody for quick looks.
+    """
+    if not 0 < fast < 1:
+        raise ConfigError(
+            f"the share of files for --fast is {fast:g}; give a number between 0 and 1, such as 0.1"
+        )
+    if detector.quick_facts is None:
+        raise ConfigError(
+            f"--fast needs a model of several with a Constrained R-CNN, which looks first, and {detector.name} is "
+            "none; leave --model out"
+        )
+    return detector.quick_facts
+
+
+def _fill(
+    store: ScanStore,
+    pool: WorkerPool,
+    tasks: Iterator[tuple[int, Task]],
+    start: Progress,
+    on_progress: Callable[[Progress], None],
+) -> int:
+    """Do some tasks and write their rows; how many they were."""
+    on_progress(start)
+    done, errors = start.done, start.errors
+    times: deque[float] = deque(maxlen=_RATE_OVER)
+    for number, analysis in pool.run(tasks):
+        store.finish(number, analysis)
+        done, errors = done + 1, errors + (analysis.error is not None)
+        times.append(time.monotonic())
+        rate = (len(times) - 1) / (times[-1] - times[0]) if times[-1] > times[0] else None
+        on_progress(replace(start, done=done, errors=errors, per_second=rate))
+    return done - start.done
 
 
 def _announced(listing: Listing, on_progress: Callable[[Progress], None]) -> Iterator[Entry]:

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doctored.apps.scan.analyse import Analysis, now
+from doctored.apps.scan.analyse import Analysis, EarlierLook, Task, now
 from doctored.apps.scan.entries import Entry
 from doctored.core.errors import ConfigError, DataError
 from doctored.core.json_text import parse_json
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from doctored.predict.verdict import Judgement
 
 APPLICATION_ID = 0x646F6374  # "doct": how SQLite files say whose they are
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SYNC_SECONDS = 1.0
 DAMAGED = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 """What SQLite raises on damaged files; the second where a name in one is no UTF-8."""
@@ -52,6 +52,7 @@ CREATE TABLE scans (
     calibration_argument TEXT,
     calibration_sha256 TEXT,
     limits TEXT NOT NULL,
+    fast REAL,
     passed_over INTEGER
 );
 CREATE TABLE files (
@@ -67,6 +68,7 @@ CREATE TABLE files (
     error TEXT,
     sha256 TEXT,
     duplicate INTEGER,
+    quick_look INTEGER,
     difference_hash INTEGER,
     format TEXT,
     width INTEGER,
@@ -76,6 +78,7 @@ CREATE TABLE files (
     model_sha256 TEXT,
     precision TEXT,
     raw_score REAL,
+    quick_score REAL,
     verdict TEXT,
     detection_score REAL,
     false_alarm_rate REAL,
@@ -85,6 +88,7 @@ CREATE TABLE files (
     map TEXT,
     seconds REAL,
     analysed_at TEXT,
+    kept BLOB,
     reason TEXT GENERATED ALWAYS AS (json_extract(result, '$.reason')) VIRTUAL,
     regions TEXT GENERATED ALWAYS AS (json_extract(result, '$.regions')) VIRTUAL,
     witnesses TEXT GENERATED ALWAYS AS (json_extract(result, '$.witnesses')) VIRTUAL,
@@ -95,6 +99,17 @@ CREATE INDEX files_by_sha256 ON files (sha256);
 CREATE INDEX files_by_score ON files (detection_score);
 CREATE INDEX files_with_error ON files (id) WHERE error IS NOT NULL;
 """
+
+_HOLDS = """(
+    (NOT quick_look AND model = :model AND model_sha256 = :model_sha256 AND (:any_precision OR precision = :precision)
+        AND substr(coalesce(map, ''), 1, length(:maps)) = :maps)
+    OR (quick_look AND model IS :quick_model AND model_sha256 IS :quick_sha256
+        AND (:any_precision OR precision = :quick_precision)))"""
+"""Whether a row without error holds what is wanted."""
+
+# The plus keeps SQLite from going by the index of the hashes: rows are read in their order, once.
+_CHOSEN = """scan = :scan AND done = 1 AND error IS NULL AND +sha256 IN (SELECT sha256 FROM temp.chosen)
+    AND (quick_look OR substr(coalesce(map, ''), 1, length(:maps)) <> :maps)"""
 
 
 @dataclass(frozen=True)
@@ -112,6 +127,7 @@ class ScanSettings:
         calibration_argument: The file of the calibration as given; None for the model's own.
         calibration_sha256: Of the calibration; None without one.
         limits: What may be spent on one file, and the version, in a few words.
+        fast: Share of the files that more than a quick look was for; None if that was all.
     """
 
     version: str
@@ -124,6 +140,22 @@ class ScanSettings:
     calibration_argument: str | None
     calibration_sha256: str | None
     limits: str
+    fast: float | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a row must hold to be left as it is, besides the result of the model of the scan.
+
+    Args:
+        any_precision: Whether results count that were computed in another precision.
+        maps: Path of the folder where the map must be; None if none is wanted.
+        quick: Name, SHA-256 and precision of the one whose quick look is enough; None if only the whole model is.
+    """
+
+    any_precision: bool
+    maps: str | None
+    quick: tuple[str, str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -134,11 +166,13 @@ class Counts:
         files: Number of files that it lists.
         done: How many of these are finished.
         errors: How many of the finished ones failed.
+        quick: How many of the finished ones have had a quick look and no other.
     """
 
     files: int
     done: int
     errors: int
+    quick: int = 0
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -247,7 +281,10 @@ class ScanStore:
                 file_bytes = excluded.file_bytes, modified = excluded.modified,
                 archive = excluded.archive, position = excluded.position, scan = excluded.scan"""
         # Without seconds, since nothing was read: that tells these rows from those that another try may mend.
-        broken = "UPDATE files SET error = ?, result = NULL, seconds = NULL, done = 1, analysed_at = ? WHERE path = ?"
+        broken = (
+            "UPDATE files SET error = ?, result = NULL, quick_look = 0, kept = NULL, seconds = NULL, done = 1, "
+            "analysed_at = ? WHERE path = ?"
+        )
         with self._writing() as database:
             database.executemany(
                 listed,
@@ -261,36 +298,33 @@ class ScanStore:
                 [(e.problem, now(), _stored(e.path)) for e in batch if e.problem is not None],
             )
 
-    def set_aside_outdated(self, *, any_precision: bool, maps: str | None, retry: bool) -> None:
-        """Mark finished files of this scan as to do again whose rows do not hold what this scan would find.
-
-        That are rows of another model; without a map in the folder where maps are wanted; and errors under other limits
-        or of another version.
+    def set_aside_outdated(self, wanted: Wanted, *, retry: bool) -> None:
+        """Mark finished files of this scan as to do again whose rows do not hold what is wanted.
 
         Args:
-            any_precision: Whether rows count that were computed in another precision.
-            maps: Path of the folder for maps; None if none are wanted.
+            wanted: What rows without error must hold. Errors are to do again under other limits or with another
+                version.
             retry: Whether all errors are to do again.
         """
-        settings = self._settings
         with self._writing() as database:
             database.execute(
-                """UPDATE files SET done = 0 WHERE scan = :scan AND done = 1 AND (
-                    (error IS NULL AND (model <> :model OR model_sha256 <> :model_sha256))
-                    OR (error IS NULL AND precision <> :precision AND NOT :any_precision)
-                    OR (error IS NULL AND substr(coalesce(map, ''), 1, length(:maps)) <> :maps)
+                f"""UPDATE files SET done = 0 WHERE scan = :scan AND done = 1 AND (
+                    (error IS NULL AND NOT {_HOLDS})
                     OR (error IS NOT NULL AND seconds IS NOT NULL AND (:retry OR limits <> :limits)))""",
-                {
-                    "scan": self._scan,
-                    "model": settings.model,
-                    "model_sha256": settings.model_sha256,
-                    "precision": settings.precision,
-                    "any_precision": any_precision,
-                    "maps": maps or "",
-                    "retry": retry,
-                    "limits": settings.limits,
-                },
+                self._values(wanted) | {"retry": retry, "limits": self._settings.limits},
             )
+
+    def _values(self, wanted: Wanted) -> dict[str, Any]:
+        quick = wanted.quick or (None, None, None)
+        return {
+            "scan": self._scan,
+            "model": self._settings.model,
+            "model_sha256": self._settings.model_sha256,
+            "precision": self._settings.precision,
+            "any_precision": wanted.any_precision,
+            "maps": wanted.maps or "",
+            **dict(zip(("quick_model", "quick_sha256", "quick_precision"), quick, strict=True)),
+        }
 
     def judge_again(self, judge: Callable[[float, tuple[int, int], Any], Judgement]) -> None:
         """Bring rows up to date that were judged at another operating point, or by another calibration.
@@ -311,7 +345,7 @@ class ScanStore:
         while True:
             rows = self._open.execute(
                 "SELECT id, raw_score, height, width, compression, result FROM files WHERE id > ? AND model_sha256 = ? "
-                "AND result IS NOT NULL AND (operating_point IS NOT ? "
+                "AND result IS NOT NULL AND NOT quick_look AND (operating_point IS NOT ? "
                 "OR json_extract(result, '$.calibration.sha256') IS NOT ?) ORDER BY id LIMIT ?",
                 (last, settings.model_sha256, now_at, calibration, _JOBS_AT_ONCE),
             ).fetchall()
@@ -338,61 +372,102 @@ class ScanStore:
     def counts(self) -> Counts:
         """How far this scan is."""
         with reading(self._path):
-            files, done, errors = self._open.execute(
-                "SELECT count(*), total(done), total(done AND error IS NOT NULL) FROM files WHERE scan = ?",
+            files, done, errors, quick = self._open.execute(
+                "SELECT count(*), total(done), total(done AND error IS NOT NULL), total(done AND quick_look) "
+                "FROM files WHERE scan = ?",
                 (self._scan,),
             ).fetchone()
-            return Counts(int(files), int(done), int(errors))
+            return Counts(int(files), int(done), int(errors), int(quick))
 
-    def to_do(self) -> Iterator[tuple[int, Entry]]:
-        """Numbers and entries of all files of this scan that are to do, in the order in which they were listed."""
+    def to_do(self, *, quick: bool = False) -> Iterator[tuple[int, Task]]:
+        """Numbers and tasks of all files of this scan that are to do, in the order in which they were listed.
+
+        Args:
+            quick: Whether a quick look is what is to do.
+        """
+        for number, *entry in self._in_order(", ".join(_ENTRY_COLUMNS), "scan = :scan AND done = 0", {}):
+            yield number, Task(self._entry(number, *entry), quick)
+
+    def choose(self, share: float) -> None:
+        """Choose the files of this scan with the highest quick scores.
+
+        Args:
+            share: Of all that have such a score, between 0 and 1, rounded up; files of the same bytes count once.
+        """
+        scored = "files WHERE scan = ? AND done = 1 AND error IS NULL AND quick_score IS NOT NULL"
+        with self._writing() as database:
+            (count,) = database.execute(
+                f"SELECT count(DISTINCT sha256) FROM {scored}", (self._scan,)
+            ).fetchone()
+            database.execute("CREATE TEMP TABLE chosen (sha256 TEXT PRIMARY KEY) WITHOUT ROWID")
+            database.execute(
+                f"INSERT INTO temp.chosen SELECT sha256 FROM {scored} GROUP BY +sha256 "
+                "ORDER BY max(quick_score) DESC, sha256 LIMIT ?",
+                (self._scan, rounded_share(share, count)),
+            )
+
+    def chosen(self, maps: str | None) -> tuple[int, Iterator[tuple[int, Task]]]:
+        """How many chosen files nobody has looked at in whole, and their numbers and tasks in the order of the listing.
+
+        Args:
+            maps: Folder where the map must be of what was looked at in whole; None if none is wanted.
+        """
+        values = {"scan": self._scan, "maps": maps or ""}
+        with reading(self._path):
+            (count,) = self._open.execute(f"SELECT count(*) FROM files WHERE {_CHOSEN}", values).fetchone()
+        return int(count), self._chosen_tasks(values)
+
+    def _chosen_tasks(self, values: dict[str, Any]) -> Iterator[tuple[int, Task]]:
+        columns = f"sha256, kept, seconds, {', '.join(_ENTRY_COLUMNS)}"
+        for number, sha256, kept, seconds, *entry in self._in_order(columns, _CHOSEN, values):
+            if not isinstance(kept, bytes | None) or not isinstance(seconds, float):
+                raise self._damaged_row(number)
+            earlier = None if kept is None else EarlierLook(sha256, kept, seconds)
+            yield number, Task(self._entry(number, *entry), earlier=earlier)
+
+    def _entry(
+        self, number: int, path: Any, file_bytes: Any, modified: Any, archive: Any, position: Any
+    ) -> Entry:
+        if not isinstance(file_bytes, int | None) or not isinstance(position, int | None):
+            raise self._damaged_row(number)
+        return Entry(given_path(path), file_bytes, modified, archive and given_path(archive), position)
+
+    def _in_order(self, columns: str, condition: str, values: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+        """Numbers and columns of rows; those that are written meanwhile come out as they were or are left out."""
         last = 0
         while True:
             with reading(self._path):
                 rows = self._open.execute(
-                    f"SELECT id, {', '.join(_ENTRY_COLUMNS)} FROM files "
-                    "WHERE scan = ? AND done = 0 AND id > ? ORDER BY id LIMIT ?",
-                    (self._scan, last, _JOBS_AT_ONCE),
+                    f"SELECT id, {columns} FROM files WHERE {condition} AND id > :last ORDER BY id LIMIT :most",
+                    {"scan": self._scan, "last": last, "most": _JOBS_AT_ONCE} | values,
                 ).fetchall()
             if not rows:
                 return
-            for number, path, file_bytes, modified, archive, position in rows:
-                if not isinstance(file_bytes, int | None) or not isinstance(position, int | None):
-                    raise self._damaged_row(number)
-                yield (
-                    number,
-                    Entry(given_path(path), file_bytes, modified, archive and given_path(archive), position),
-                )
+            yield from rows
             last = rows[-1][0]
 
-    def same_bytes(
-        self, sha256: str, number: int, *, any_precision: bool, maps: str | None
-    ) -> Analysis | None:
-        """What this model found in these bytes before; None if it has not seen them.
+    def same_bytes(self, sha256: str, number: int, wanted: Wanted) -> Analysis | None:
+        """What was found in these bytes before; None if it is not what is wanted.
 
         Args:
             sha256: Of the bytes.
             number: Of the file that holds them now; if it held them before, its own row is the answer.
-            any_precision: As for `set_aside_outdated`.
-            maps: As for `set_aside_outdated`.
+            wanted: What the row must hold.
         """
-        settings, maps = self._settings, maps or ""
         with reading(self._path):
             row = self._open.execute(
-                f"SELECT id, {', '.join(_ANALYSIS_COLUMNS)} FROM files WHERE sha256 = ? AND result IS NOT NULL "
-                "AND model = ? AND model_sha256 = ? AND (? OR precision = ?) "
-                "AND substr(coalesce(map, ''), 1, length(?)) = ? ORDER BY id <> ? LIMIT 1",
-                (
-                    *(sha256, settings.model, settings.model_sha256, any_precision, settings.precision),
-                    *(maps, maps, number),
-                ),
+                f"SELECT id, {', '.join(_ANALYSIS_COLUMNS)} FROM files WHERE sha256 = :sha256 AND result IS NOT NULL "
+                f"AND {_HOLDS} ORDER BY id <> :number, quick_look LIMIT 1",
+                self._values(wanted) | {"sha256": sha256, "number": number},
             ).fetchone()
         if row is None:
             return None
         found = Analysis(*row[1:])
         if row[0] == number:
-            return replace(found, duplicate=bool(found.duplicate))
-        return replace(found, duplicate=True, seconds=0.0, analysed_at=now())
+            return replace(found, duplicate=bool(found.duplicate), quick_look=bool(found.quick_look))
+        return replace(
+            found, duplicate=True, quick_look=bool(found.quick_look), seconds=0.0, analysed_at=now()
+        )
 
     def finish(self, number: int, analysis: Analysis) -> None:
         """Write the row of a file.
@@ -458,6 +533,11 @@ class ScanStore:
             raise DataError(
                 f"{self._path} cannot be written to ({error}); what was finished is kept, so make room and call again"
             ) from error
+
+
+def rounded_share(share: float, count: int) -> int:
+    """How many a share of so many is, rounded up."""
+    return math.ceil(share * count - 1e-9)  # a tenth of 10 is 1, whatever floats make of it
 
 
 def given_path(stored: str | bytes) -> str:

@@ -16,8 +16,7 @@ from typing import Any, Self
 
 from doctored.apps.file_parser import FileParser
 from doctored.apps.isolation import ending, file_parser
-from doctored.apps.scan.analyse import Analysis, Analyst, Limits, failed
-from doctored.apps.scan.entries import Entry
+from doctored.apps.scan.analyse import Analysis, Analyst, Limits, Task, failed
 from doctored.core.errors import DoctoredError
 
 _ENOUGH_STARTS = 3
@@ -85,13 +84,13 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     ready: bool = False
-    job: tuple[int, Entry] | None = None
+    job: tuple[int, Task] | None = None
     sha256: str | None = None
     started: float = 0.0
     overdue: bool = False
 
 
-Job = tuple[int, Entry]
+Job = tuple[int, Task]
 Finished = tuple[int, Analysis]
 
 
@@ -127,7 +126,7 @@ class WorkerPool:
         """Analyse files; results come in the order in which they are finished.
 
         Args:
-            jobs: Numbers and entries; taken as workers become free.
+            jobs: Numbers and tasks; taken as workers become free.
 
         Raises:
             DoctoredError: Workers end before they begin.
@@ -247,7 +246,7 @@ class WorkerPool:
         """What follows from the end of a worker: its file has its row, and is not given to another."""
         self._drop(worker)
         assert worker.job is not None
-        number, entry = worker.job
+        number, task = worker.job
         cause = _cause(worker.process.exitcode)
         if not worker.ready:
             self._failed_starts += 1
@@ -259,10 +258,10 @@ class WorkerPool:
             how = f"took longer than {self._settings.limits.max_seconds:g} s; allow more with --max-seconds"
         else:
             how = f"ended the process that looked at it ({cause}); try --retry-errors with fewer --workers"
-        sentence = f"{entry.path} {how}"
+        sentence = f"{task.entry.path} {how}"
         yield number, failed(sentence, self.detector_facts, time.monotonic() - worker.started, worker.sha256)
         if worker.sha256 is not None:
-            self._deadly[worker.sha256] = entry.path, how
+            self._deadly[worker.sha256] = task.entry.path, how
             for job in self._same_bytes.pop(worker.sha256):
                 yield job[0], self._of_deadly(job, worker.sha256)
 
@@ -274,7 +273,9 @@ class WorkerPool:
     def _of_deadly(self, job: Job, sha256: str) -> Analysis:
         path, how = self._deadly[sha256]
         return failed(
-            f"{job[1].path} holds the same bytes as {path}, which {how}", self.detector_facts, sha256=sha256
+            f"{job[1].entry.path} holds the same bytes as {path}, which {how}",
+            self.detector_facts,
+            sha256=sha256,
         )
 
 
