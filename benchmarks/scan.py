@@ -5,8 +5,10 @@
 
 `rate` looks at photographs in one process that does nothing else, and scans the same files with one worker of one
 thread, with two of them, and with one worker of two threads. `many` makes small pictures, one in twenty of them
-broken, scans them with the `noise` yardstick while it kills the scan again and again, and then once more without kills
-to see what a file costs at the beginning and at the end.
+broken, scans them with the `noise` yardstick while it kills the scan again and again, and then once more without kills.
+What a file costs at the beginning and at the end of a scan is measured in turn, since machines are faster and slower
+from minute to minute: this scan waits before its last 2,000 files, a second one of the same files waits after its first
+1,000, and from there on one goes on for 200 files, then the other.
 """
 
 import argparse
@@ -19,7 +21,6 @@ import sys
 import tempfile
 import time
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,9 @@ from doctored.apps.scan.workers import WorkerSettings
 
 BROKEN_EVERY = 20
 SMALL_PX = 96
-_WINDOW = 1000
+BEGINNING = 1000
+BLOCK, BLOCKS = 200, 10
+_RESAMPLES = 2000
 
 
 def main() -> None:
@@ -67,6 +70,7 @@ def _options() -> argparse.Namespace:
     one = commands.add_parser("one", help=argparse.SUPPRESS)  # how this program calls itself
     for name in ("list", "store", "model", "workers", "threads"):
         one.add_argument(f"--{name}")
+    one.add_argument("--wait-from", type=int, help="from so many files on, wait for a line after every block")
     return parser.parse_args()
 
 
@@ -117,7 +121,7 @@ def _rate(options: argparse.Namespace) -> None:
         for kind in options.only:
             workers, threads = kind.split("x")
             shown = _scan_apart(listed, Path(folder) / f"{kind}.db", options.model, workers, threads)
-            seconds, cpu = (shown[-1][key] - shown[0][key] for key in ("seconds", "cpu_seconds"))
+            seconds, cpu = shown[-1]["seconds"] - shown[0]["seconds"], _cpu(shown[-1]) - _cpu(shown[0])
             name = f"scan, {workers} workers of {threads} threads"
             print(
                 f"| {name} | {seconds:.1f} | {cpu:.1f} | {seconds / len(paths):.3f} | {pure / seconds:.2f} | "
@@ -142,11 +146,45 @@ def _pure_inference(paths: list[str], model: str) -> tuple[float, float]:
 
 
 def _scan_apart(listed: Path, store: Path, model: str, workers: str, threads: str) -> list[dict[str, float]]:
-    """What a scan in a process of its own says on the way: one entry each time something was finished."""
-    command = [sys.executable, __file__, "one", "--list", str(listed), "--store", str(store)]
-    command += ["--model", model, "--workers", workers, "--threads", threads]
+    """What a scan in a process of its own says on the way: one entry for every hundred files."""
+    command = _command(listed, store, model, workers, threads)
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _command(listed: Path, store: Path, model: str, workers: str, threads: str) -> list[str]:
+    command = [sys.executable, __file__, "one", "--list", str(listed), "--store", str(store)]
+    return [*command, "--model", model, "--workers", workers, "--threads", threads]
+
+
+class _Waiting:
+    """A scan that waits from a number of files on, and then goes on block by block when it is told to."""
+
+    def __init__(self, listed: Path, store: Path, workers: int, wait_from: int) -> None:
+        command = _command(listed, store, "noise", str(workers), "1")
+        command += ["--wait-from", str(wait_from)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        self.shown: list[dict[str, float]] = []
+        self._until(wait_from)
+
+    def block(self) -> float:
+        """Do one block; its CPU seconds per file."""
+        before = self.shown[-1]
+        assert self._process.stdin is not None
+        self._process.stdin.write("go on\n")
+        self._until(before["done"] + BLOCK)
+        return (_cpu(self.shown[-1]) - _cpu(before)) / (self.shown[-1]["done"] - before["done"])
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def _until(self, done: float) -> None:
+        assert self._process.stdout is not None
+        while not self.shown or self.shown[-1]["done"] < done:
+            self.shown.append(json.loads(self._process.stdout.readline()))
 
 
 def _one(options: argparse.Namespace) -> None:
@@ -155,6 +193,9 @@ def _one(options: argparse.Namespace) -> None:
         if (progress.done and progress.done % 100 in (0, 1)) or progress.done == progress.files:
             facts = {"done": progress.done, "seconds": time.monotonic()} | _resources()
             print(json.dumps(facts), flush=True)
+            waits = options.wait_from is not None and options.wait_from <= progress.done < progress.files
+            if waits and progress.done % BLOCK == 0:
+                sys.stdin.readline()
 
     sources = Path(options.list).read_text("utf-8").splitlines()
     listing = Listing(sources)
@@ -177,6 +218,10 @@ def _resources() -> dict[str, float]:
         "scan_cpu_seconds": time.process_time(),
         "worker_cpu_seconds": sum(_cpu_seconds(pid) for pid in children),
     }
+
+
+def _cpu(said: dict[str, float]) -> float:
+    return said["scan_cpu_seconds"] + said["worker_cpu_seconds"]
 
 
 def _children(pid: int) -> list[int]:
@@ -203,9 +248,8 @@ def _many(options: argparse.Namespace) -> None:
             f"{options.files} files of {SMALL_PX} px, {broken} of them broken; noise; {options.workers} workers"
         )
         _kill_and_resume(listed, Path(folder) / "killed.db", options, broken)
-        shown = _scan_apart(listed, Path(folder) / "whole.db", "noise", str(options.workers), "1")
-        _print_flatness(shown)
-        size = (Path(folder) / "whole.db").stat().st_size
+        _beginning_and_end(listed, Path(folder), options)
+        size = (Path(folder) / "killed.db").stat().st_size
         print(f"the store takes {size / options.files:.0f} bytes per file")
 
 
@@ -226,8 +270,7 @@ def _make_pictures(folder: Path, count: int) -> int:
 
 
 def _kill_and_resume(listed: Path, store: Path, options: argparse.Namespace, broken: int) -> None:
-    command = [sys.executable, __file__, "one", "--list", str(listed), "--store", str(store)]
-    command += ["--model", "noise", "--workers", str(options.workers), "--threads", "1"]
+    command = _command(listed, store, "noise", str(options.workers), "1")
     kept = [0]
     for number in range(1, options.kills + 1):
         stop = number * options.files // (options.kills + 1)
@@ -253,19 +296,47 @@ def _count(store: Path, condition: str) -> int:
         return int(database.execute(f"SELECT total({condition}) FROM files").fetchone()[0])
 
 
-def _print_flatness(shown: list[dict[str, float]]) -> None:
-    marks = [said for said in shown if said["done"] % _WINDOW == 0 and said["done"]]
-    print(
-        "| files | seconds per file | CPU seconds per file | scan, MB | worker, MB |\n|---|---|---|---|---|"
-    )
-    for before, after in zip(marks, islice(marks, 1, None), strict=False):
-        files = after["done"] - before["done"]
-        wall = (after["seconds"] - before["seconds"]) / files
-        cpu = (after["cpu_seconds"] - before["cpu_seconds"]) / files
+def _beginning_and_end(listed: Path, folder: Path, options: argparse.Namespace) -> None:
+    """Print what a file costs in processor time at the beginning of a scan and at its end, in turn, and the memory."""
+    last = options.files - BLOCK * BLOCKS
+    if last < BEGINNING:
+        raise SystemExit(f"give {BEGINNING + BLOCK * BLOCKS} files or more")
+    late = _Waiting(listed, folder / "late.db", options.workers, last)
+    early = _Waiting(listed, folder / "early.db", options.workers, BEGINNING)
+    pairs = np.empty((BLOCKS, 2))
+    for number in range(BLOCKS):
+        for place in (0, 1) if number % 2 else (1, 0):  # neither is always the second
+            pairs[number, place] = (early, late)[place].block()
+    early.end()
+    late.end()
+    print("| files | processor time per file, median | scan, MB | worker, MB |\n|---|---|---|---|")
+    for name, start, blocks, shown in (
+        ("beginning", BEGINNING, pairs[:, 0], early.shown),
+        ("end", last, pairs[:, 1], late.shown),
+    ):
         print(
-            f"| {before['done']:.0f} to {after['done']:.0f} | {wall:.5f} | {cpu:.5f} | "
-            f"{after['parent_mb']:.0f} | {after['worker_mb']:.0f} |"
+            f"| {start:,} to {start + BLOCK * BLOCKS:,} ({name}) | {1000 * np.median(blocks):.2f} ms | "
+            f"{shown[-1]['scan_mb']:.0f} | {shown[-1]['worker_mb']:.0f} |"
         )
+    of_scan = [
+        (one.shown[-1]["scan_cpu_seconds"] - one.shown[-2 * BLOCKS - 1]["scan_cpu_seconds"])
+        / (BLOCK * BLOCKS)
+        for one in (early, late)
+    ]
+    print(f"of that the process that keeps the store: {1000 * of_scan[0]:.2f} and {1000 * of_scan[1]:.2f} ms")
+    rng = np.random.default_rng(0)
+    drawn = pairs[rng.integers(0, BLOCKS, (_RESAMPLES, BLOCKS))].sum(axis=1)
+    ratio, low, high = (
+        pairs[:, 1].sum() / pairs[:, 0].sum(),
+        *np.quantile(drawn[:, 1] / drawn[:, 0], (0.025, 0.975)),
+    )
+    print(f"the end costs {ratio:.3f} times the beginning, 95 % interval {low:.3f} to {high:.3f}")
+    highest = [max(said[key] for said in late.shown) for key in ("scan_mb", "worker_mb")]
+    after = next(said for said in late.shown if said["done"] >= BEGINNING)
+    print(
+        f"memory after {BEGINNING:,} files {after['scan_mb']:.1f} and {after['worker_mb']:.1f} MB, "
+        f"at most {highest[0]:.1f} and {highest[1]:.1f} MB"
+    )
 
 
 if __name__ == "__main__":
