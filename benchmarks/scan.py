@@ -118,16 +118,26 @@ def _rate(options: argparse.Namespace) -> None:
         print(
             f"| pure inference, one thread | {pure:.1f} | {pure_cpu:.1f} | {pure / len(paths):.3f} | 1 | 1 |"
         )
+        taken = {}
         for kind in options.only:
             workers, threads = kind.split("x")
             shown = _scan_apart(listed, Path(folder) / f"{kind}.db", options.model, workers, threads)
             seconds, cpu = shown[-1]["seconds"] - shown[0]["seconds"], _cpu(shown[-1]) - _cpu(shown[0])
+            taken[kind] = seconds, cpu
             name = f"scan, {workers} workers of {threads} threads"
             print(
                 f"| {name} | {seconds:.1f} | {cpu:.1f} | {seconds / len(paths):.3f} | {pure / seconds:.2f} | "
                 f"{cpu / pure_cpu:.3f} |",
                 flush=True,
             )
+    if "1x1" in taken:
+        seconds, cpu = taken["1x1"]
+        print(
+            f"overhead over pure inference: {seconds / pure - 1:.1%} of time, {cpu / pure_cpu - 1:.1%} of CPU time"
+        )
+        for kind, name in (("2x1", "two workers"), ("1x2", "one worker of two threads")):
+            if kind in taken:
+                print(f"{name} against one of one thread: {seconds / taken[kind][0]:.2f} times the rate")
 
 
 def _pure_inference(paths: list[str], model: str) -> tuple[float, float]:
