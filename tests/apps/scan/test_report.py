@@ -79,7 +79,13 @@ def test_bars_of_scores_that_are_as_good_as_equal_or_very_far_apart(scores):
     summary = Summary()
     for number, score in enumerate(scores):
         values = dict.fromkeys(FileResult.__dataclass_fields__)
-        values |= {"store": Path("scan.db"), "id": number, "path": "a", "duplicate": False}
+        values |= {
+            "store": Path("scan.db"),
+            "id": number,
+            "path": "a",
+            "duplicate": False,
+            "quick_look": False,
+        }
         summary.add(FileResult(**values | {"raw_score": score, "verdict": "no_signs"}))
     bars = summary.bars()
     assert sum(bar.counts["no_signs"] for bar in bars) == 2
