@@ -24,7 +24,7 @@ from doctored.apps.scan.results import (
     stored_file,
     unfinished,
 )
-from doctored.apps.scan.store import ScanStore
+from doctored.apps.scan.store import ScanStore, Wanted
 from doctored.core.errors import DoctoredError
 from doctored.predict import Detector
 from parser import Parser, Reader, file_reader, text_reader
@@ -96,9 +96,9 @@ def _continued_store(folder: Path) -> Reader:
         try:
             store.begin(replace(SETTINGS, model="noise"))
             store.list_entries(Entry(name, 5, "1") for name in ("a.jpg", "b.jpg"))
-            store.set_aside_outdated(any_precision=False, maps=None, retry=True)
+            store.set_aside_outdated(Wanted(False, None), retry=True)
             entries = list(store.to_do())
-            store.same_bytes("s" * 64, 1, any_precision=True, maps=None)
+            store.same_bytes("s" * 64, 1, Wanted(True, None))
             store.end(0)
             return entries, store.counts(), store.errors(3)
         finally:
