@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -63,6 +65,43 @@ def test_blocks_equal_whole(size_hw: tuple[int, int]):
     assert len(plan.blocks) > 1
     logits = localization_logits(ENGINE, pixels, plan)
     np.testing.assert_allclose(logits, _whole(pixels), rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("size_hw", [(150, 170), (20, 300), (1, 4000)])
+def test_a_map_on_disk_spares_the_second_first_pass(
+    size_hw: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    pixels = _pixels(*size_hw)
+    plan = plan_localization(TOY_SETTINGS, size_hw, map_memory_mb=0.06, map_disk_mb=1)
+    assert plan.on_disk
+    looks: list[tuple[int, int]] = []
+    logits = localization_logits(ENGINE, pixels, plan, lambda *counts: looks.append(counts))
+    np.testing.assert_allclose(logits, _whole(pixels), rtol=0, atol=2e-5)
+    total = len(plan.whole_tiles) + len(plan.second_pass)
+    assert total == len(plan.first_pass) + len(plan.second_pass)
+    assert looks == [(done, total) for done in range(1, total + 1)]
+
+
+def test_without_the_room_on_disk_that_was_planned_for_the_map_is_made_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "gone"))
+    pixels = _pixels(150, 170)
+    plan = plan_localization(TOY_SETTINGS, (150, 170), map_memory_mb=0.06, map_disk_mb=1)
+    looks: list[tuple[int, int]] = []
+    logits = localization_logits(ENGINE, pixels, plan, lambda *counts: looks.append(counts))
+    np.testing.assert_allclose(logits, _whole(pixels), rtol=0, atol=2e-5)
+    total = len(plan.whole_tiles) + len(plan.repetition) + len(plan.second_pass)
+    assert looks[-1] == (total, total)
+
+
+def test_a_disk_with_less_room_than_the_map_needs_is_not_used():
+    needed_mb = 150 * 170 * TOY_SETTINGS.adapted_channels * 4 / 1e6
+    for room_mb, on_disk in ((needed_mb, True), (0.99 * needed_mb, False)):
+        plan = plan_localization(TOY_SETTINGS, (150, 170), map_memory_mb=0.06, map_disk_mb=room_mb)
+        assert plan.on_disk == on_disk
+    assert not plan_localization(TOY_SETTINGS, (150, 170), map_memory_mb=10, map_disk_mb=10).on_disk
 
 
 def test_a_picture_beyond_the_budget_gets_blocks_of_moderate_size():

@@ -18,6 +18,7 @@ from doctored.models.catalog import CATALOG, COMBINATION
 from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 from doctored.models.mantranet.settings import ManTraNetSettings
 from doctored.predict import localize
+from doctored.predict.adapted_map import disk_for_maps_mb
 from doctored.predict.calibration import CALIBRATION_FILE, Calibration, Compression, read_calibration
 from doctored.predict.combination import COMBINATION_FILE, read_combination
 from doctored.predict.families import IMC_HEAD_FILE, read_imc_head
@@ -117,8 +118,8 @@ class Detector:
             precision: "auto", "int8", "bf16" or "fp32".
             tile: Side of a tile in pixels; None for the fastest. ManTra-Net's results do not depend on it; Constrained
                 R-CNN's do a little where it cuts, and a picture that fits into one tile is seen whole.
-            memory_mb: What ManTra-Net's map between the two passes may take, in millions of bytes; larger pictures
-                are computed in blocks, with the first pass run twice. None for 640.
+            memory_mb: What ManTra-Net's map between the two passes may take, in millions of bytes; that of larger
+                pictures goes to a file in $TMPDIR or /var/tmp, or is made twice if there is no room. None for 640.
             threads: CPU threads; None for all cores.
             fpr: The operating point: the accepted rate of false alarms, between 0 and 1.
             calibration: A file that `doctored calibrate` wrote for this model; None for the `calibration.json` in
@@ -379,7 +380,7 @@ def _localization_plan(
 
     def plan(size_hw: tuple[int, int]) -> LocalizationPlan:
         map_memory_mb = DEFAULT_MAP_MEMORY_MB if memory_mb is None else memory_mb
-        return plan_localization(settings, size_hw, tile, map_memory_mb)
+        return plan_localization(settings, size_hw, tile, map_memory_mb, disk_for_maps_mb())
 
     plan((1, 1))
     return plan

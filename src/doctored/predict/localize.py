@@ -2,10 +2,12 @@
 
 The anomaly detector compares each pixel with its surroundings and with the whole picture. So there are two
 passes: the first makes the adapted map and its statistics over the picture, the second finds anomalies in it.
-The map has 64 float32 channels; while it fits the memory budget it is kept between the passes. Otherwise the
-picture is cut into blocks of moderate size, and the map of each is made a second time for the second pass.
+The map has 64 float32 channels, 256 MB a megapixel; while it fits the memory budget it is kept between the passes.
+Otherwise the picture is cut into blocks of moderate size, and the map of each is read from a file or, where a disk
+has no room, made a second time for the second pass. Either gives the same but for rounding.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from doctored.core.errors import ConfigError
 from doctored.models.mantranet.settings import ManTraNetSettings
+from doctored.predict.adapted_map import AdaptedMap, MapInMemory, MapOnDisk, map_bytes, map_folder
 from doctored.predict.engine import ManTraNetEngine
 from doctored.predict.statistics import ChannelStatistics
 from doctored.predict.tiling import Tile, blocks, tile_block, tile_regions
@@ -41,6 +44,7 @@ class LocalizationPlan:
         whole_tiles: Tiles of the first pass over the whole picture.
         block_tiles: Tiles of the first pass over what each block sees; none for a single block, whose map is kept.
         anomaly_tiles: Tiles of the second pass over each block.
+        on_disk: Whether the map of several blocks is to be kept in a file.
     """
 
     settings: ManTraNetSettings
@@ -49,11 +53,17 @@ class LocalizationPlan:
     whole_tiles: list[Tile]
     block_tiles: list[list[Tile]]
     anomaly_tiles: list[list[Tile]]
+    on_disk: bool
 
     @property
     def first_pass(self) -> list[Tile]:
-        """All tiles of the first pass, also those of its repetition."""
-        return self.whole_tiles + [tile for tiles in self.block_tiles for tile in tiles]
+        """All tiles of the first pass, also those of its repetition if there is to be one."""
+        return self.whole_tiles + ([] if self.on_disk else self.repetition)
+
+    @property
+    def repetition(self) -> list[Tile]:
+        """All tiles of the first pass over the blocks."""
+        return [tile for tiles in self.block_tiles for tile in tiles]
 
     @property
     def second_pass(self) -> list[Tile]:
@@ -66,6 +76,7 @@ def plan_localization(
     size_hw: tuple[int, int],
     tile_px: int | None = None,
     map_memory_mb: float = DEFAULT_MAP_MEMORY_MB,
+    map_disk_mb: float = 0.0,
 ) -> LocalizationPlan:
     """Decide how to cut up a picture.
 
@@ -73,7 +84,8 @@ def plan_localization(
         settings: Of the network.
         size_hw: Height and width of the picture.
         tile_px: Side of the part that a tile contributes, its halo not counted; None for the fastest.
-        map_memory_mb: What the adapted map of the whole picture may take, in millions of bytes.
+        map_memory_mb: What the adapted map of the whole picture may take of memory, in millions of bytes.
+        map_disk_mb: What it may take of a disk, if it does not fit that.
 
     Raises:
         ConfigError: tile_px is not positive, or map_memory_mb is too small to hold one pixel with its halo.
@@ -81,7 +93,7 @@ def plan_localization(
     if tile_px is not None and tile_px < 1:
         raise ConfigError(f"the tile size is {tile_px} px; give 1 or more")
     feature_halo_px, anomaly_halo_px = settings.feature_halo_px, settings.anomaly_halo_px
-    bytes_per_pixel = 4 * settings.adapted_channels
+    bytes_per_pixel = map_bytes((1, 1, settings.adapted_channels))
     smallest_mb = bytes_per_pixel * (2 * anomaly_halo_px + 1) ** 2 / 1e6
     if not map_memory_mb >= smallest_mb:
         raise ConfigError(f"the memory budget is {map_memory_mb:g} MB; give {smallest_mb:.1f} or more")
@@ -99,7 +111,8 @@ def plan_localization(
     anomaly_tiles = [
         tile_block(block, tile_px or DEFAULT_ANOMALY_TILE_PX, anomaly_halo_px) for block in parts
     ]
-    return LocalizationPlan(settings, size_hw, parts, whole_tiles, block_tiles, anomaly_tiles)
+    on_disk = len(parts) > 1 and height * width * bytes_per_pixel <= map_disk_mb * 1e6
+    return LocalizationPlan(settings, size_hw, parts, whole_tiles, block_tiles, anomaly_tiles, on_disk)
 
 
 def trace_features(
@@ -135,7 +148,32 @@ def localization_logits(
     Returns:
         (H, W) float32; positive means manipulated.
     """
-    total = len(plan.first_pass) + len(plan.second_pass)
+    with contextlib.ExitStack() as stack:
+        return _logits(engine, pixels, plan, _kept_map(plan, stack), on_progress)
+
+
+def _kept_map(plan: LocalizationPlan, stack: contextlib.ExitStack) -> AdaptedMap | None:
+    """What keeps the map between the passes, closed with the stack; None if it is to be made twice."""
+    shape = (*plan.size_hw, plan.settings.adapted_channels)
+    folder = map_folder()
+    if len(plan.blocks) == 1:
+        return MapInMemory(shape)
+    if not plan.on_disk or folder is None:
+        return None
+    try:
+        return stack.enter_context(MapOnDisk(shape, folder))
+    except OSError:  # others have taken the room since the plan was made
+        return None
+
+
+def _logits(
+    engine: ManTraNetEngine,
+    pixels: NDArray[np.uint8],
+    plan: LocalizationPlan,
+    kept: AdaptedMap | None,
+    on_progress: ProgressCallback | None,
+) -> NDArray[np.float32]:
+    total = len(plan.whole_tiles) + len(plan.second_pass) + (len(plan.repetition) if kept is None else 0)
     done = 0
 
     def finish_tile() -> None:
@@ -144,8 +182,8 @@ def localization_logits(
         if on_progress is not None:
             on_progress(done, total)
 
-    def adapted_map(block: Tile, tiles: list[Tile]) -> NDArray[np.float32]:
-        adapted = np.empty((*block.seen_hw, channels), np.float32)
+    def made_again(block: Tile, tiles: list[Tile]) -> NDArray[np.float32]:
+        adapted = np.empty((*block.seen_hw, plan.settings.adapted_channels), np.float32)
         for tile in tiles:
             part = engine.adapted(pixels[tile.seen])
             adapted[tile.kept_within(block.origin_yx)] = part[tile.kept_of_seen]
@@ -159,16 +197,14 @@ def localization_logits(
             logits[tile.kept] = part[tile.kept_of_seen]
             finish_tile()
 
-    channels = plan.settings.adapted_channels
-    statistics = ChannelStatistics(channels)
+    statistics = ChannelStatistics(plan.settings.adapted_channels)
     logits = np.empty(plan.size_hw, np.float32)
 
-    kept_map = np.empty((*plan.size_hw, channels), np.float32) if len(plan.blocks) == 1 else None
     for tile in plan.whole_tiles:
         part = engine.adapted(pixels[tile.seen])[tile.kept_of_seen]
         statistics.add(part)
-        if kept_map is not None:
-            kept_map[tile.kept] = part
+        if kept is not None:
+            kept.write(tile.kept, part)
         finish_tile()
 
     for number, block in enumerate(plan.blocks):
@@ -176,6 +212,6 @@ def localization_logits(
         find_anomalies(
             block,
             plan.anomaly_tiles[number],
-            adapted_map(block, plan.block_tiles[number]) if kept_map is None else kept_map,
+            made_again(block, plan.block_tiles[number]) if kept is None else kept.read(block.seen),
         )
     return logits
