@@ -52,7 +52,7 @@ from doctored.predict.calibration import (
 from doctored.predict.conformal import false_alarm_rate
 from doctored.predict.detector import load_panel, load_witness
 from doctored.predict.panel import Panel
-from doctored.predict.raw_score import largest_region, surest_roi
+from doctored.predict.raw_score import LARGEST_REGION
 
 MEGAPIXELS = (0.1, 0.5, 2.0, 12.0)
 TESTED_QUALITY = 90
@@ -73,8 +73,8 @@ def logit_of_area(values: NDArray[np.float32]) -> float:
 
 
 REDUCTIONS: dict[str, Callable[[NDArray[np.float32]], float]] = {
-    "largest region": largest_region,
-    "largest value": surest_roi,
+    LARGEST_REGION.name: LARGEST_REGION.score,
+    "largest value": lambda values: float(values.max()),
     "mean of top 1 %": mean_of_top(0.01),
     "mean of top 0.1 %": mean_of_top(0.001),
     "top 1 % above median": lambda values: mean_of_top(0.01)(values) - float(np.median(values)),
@@ -260,21 +260,24 @@ def forged_versions(
     return versions
 
 
-def reductions_of(panel: Panel) -> tuple[str, Callable[[NDArray[np.uint8]], dict[str, float]]]:
-    """The name of the panel's own way to make one number, and from pixels to the numbers of all ways.
+def reductions_of(panel: Panel) -> tuple[list[str], Callable[[NDArray[np.uint8]], dict[str, float]]]:
+    """The names of all ways to make one number, the panel's own first, and from pixels to these numbers.
 
     Where several witnesses look, there is only their own.
     """
     if len(panel.witnesses) > 1:
-        return panel.raw_score_rule, lambda pixels: {panel.raw_score_rule: panel.look(pixels, None).raw_score}
+        return [panel.raw_score_rule], lambda pixels: {panel.raw_score_rule: panel.raw_score(pixels)}
     (witness,) = panel.witnesses
-    (own,) = (name for name, reduction in REDUCTIONS.items() if reduction is witness.score_rule.score)
+    own = witness.score_rule
+    reductions = {own.name: own.score} | {
+        name: reduction for name, reduction in REDUCTIONS.items() if reduction is not own.score
+    }
 
     def score_of(pixels: NDArray[np.uint8]) -> dict[str, float]:
         values = witness.scored_map(pixels, None)
-        return {name: reduction(values) for name, reduction in REDUCTIONS.items()}
+        return {name: reduction(values) for name, reduction in reductions.items()}
 
-    return own, score_of
+    return list(reductions), score_of
 
 
 def main() -> None:
@@ -296,7 +299,7 @@ def main() -> None:
 
     panel = load_panel(arguments.model, load_witness)
     scores = ScoreFile(arguments.scores, f"{panel.sha256} {panel.precision}")
-    own, score_of = reductions_of(panel)
+    names, score_of = reductions_of(panel)
 
     listed = authentic_photographs(arguments.authentic, arguments.split, arguments.roles)
     if arguments.limit:
@@ -308,7 +311,7 @@ def main() -> None:
         for folder in (parent / "images", parent / "authentic")
         if folder.is_dir()
     }
-    for reduction in REDUCTIONS if own in REDUCTIONS else (own,):
+    for reduction in names:
         print(f"\n{reduction}: flagged at {arguments.fpr:.0%}")
         rates = leave_one_group_out(authentic, reduction)
         for kind, by_group in rates.items():
@@ -324,7 +327,7 @@ def main() -> None:
         for folder, versions in forged.items():
             of_folder = [rate_of(whole, version, reduction) for version in versions]
             print(f"  {folder[-46:]:<46} {share(of_folder, arguments.fpr)}")
-        if reduction == own:
+        if reduction == names[0]:
             for group, of_group in sorted(rates["as they are"].items()):
                 print(f"    {group:<44} {share(of_group, arguments.fpr)}")
 

@@ -53,7 +53,7 @@ def test_bands_make_no_difference(monkeypatch):
 
 
 def test_raw_scores_add_up_by_hand():
-    assert RULE.raw_score([finding([[0.5]], 3.0), finding([[0.5]], 8.0)]) == 2 * 3 - 0.25 * 8
+    assert RULE.raw_score([3.0, 8.0]) == 2 * 3 - 0.25 * 8
 
 
 def test_a_rule_comes_back_from_its_file(tmp_path):

@@ -26,6 +26,9 @@ class Saying:
         self.score_rule = LARGEST_REGION
         self.finding = WitnessFinding(name, self.sha256, 2.0, localization_map, tuple(regions))
 
+    def scored_map(self, pixels, on_progress):
+        return self.finding.localization_map
+
     def look(self, pixels, on_progress):
         for step in range(self.count):
             on_progress(step + 1, self.count)
@@ -88,6 +91,23 @@ def test_sure_regions_get_the_family_that_somebody_can_name():
     assert [(one.family, one.family_score) for one in answer.regions] == [("blur", 0.75), (None, None)]
     silent = both(Saying("mantranet", level(0.1)), Saying("constrained-rcnn", level(0.1), regions))
     assert [one.family for one in silent.look(PIXELS, None).regions] == [None, None]
+
+
+def test_a_raw_score_alone_is_that_of_the_answer_and_asks_nobody_without_weight():
+    panel = load_panel_of_yardsticks()
+    assert panel.raw_score(PIXELS) == panel.look(PIXELS, None).raw_score
+    assert OneWitness(panel.witnesses[0]).raw_score(PIXELS) == panel.look(PIXELS, None).findings[0].raw_score
+
+    first, silent = load_witness("sharpness"), Saying("b", level(0.5))
+    silent.scored_map = None
+    weights = rule(first, silent).witnesses
+    only_first = Combination((weights[0], replace(weights[1], score_weight=0.0)), 0.0, "nothing", {})
+    alone = CombinedWitnesses("both", (first, silent), only_first).raw_score(PIXELS)
+    assert alone == 0.5 * first.look(PIXELS, None).raw_score
+
+
+def load_panel_of_yardsticks():
+    return both(load_witness("sharpness"), load_witness("noise"))
 
 
 def test_progress_counts_the_steps_of_all():

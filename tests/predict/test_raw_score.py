@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from doctored.predict.raw_score import largest_region
+from doctored.predict.raw_score import largest_region, most_voted
 
 
 def reference(values: np.ndarray) -> float:
@@ -65,3 +65,26 @@ def test_any_shape_has_a_score(size_hw: tuple[int, int]):
     values = np.random.default_rng(3).normal(size=size_hw).astype(np.float32)
     assert np.isfinite(largest_region(values))
     assert largest_region(values) >= 0
+
+
+def test_votes_by_hand():
+    votes = np.zeros((10, 20), np.float32)
+    votes[2, 3:8] = 2  # 10 of 200 cells, each of a pixel, are a twentieth
+    votes[7, 1:5] = 0.5
+    assert most_voted(votes) == pytest.approx(np.log((5 * 2 + 4 * 0.5) / 10 + 0.01))
+    assert most_voted(np.zeros((10, 20), np.float32)) == pytest.approx(np.log(0.01))
+
+
+def test_votes_count_the_same_where_they_are_strewn_and_in_an_enlarged_map():
+    rng = np.random.default_rng(4)
+    votes = rng.exponential(size=(64, 64)).astype(np.float32)
+    expected = np.log(np.sort(votes.ravel())[-205:].mean(dtype=np.float64) + 0.01)
+    assert most_voted(votes) == pytest.approx(expected)
+    assert most_voted(rng.permutation(votes.ravel()).reshape(64, 64)) == pytest.approx(expected)
+    assert most_voted(np.kron(votes, np.ones((4, 4), np.float32))) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 5000), (3000, 1), (200, 4000)])
+def test_any_shape_has_votes(size_hw: tuple[int, int]):
+    votes = np.random.default_rng(5).exponential(size=size_hw).astype(np.float32)
+    assert np.log(0.01) <= most_voted(votes) <= np.log(votes.max() + 0.01)

@@ -12,7 +12,6 @@ from doctored.predict.regions import (
     count_votes,
     map_of,
     merge,
-    paint_rois,
     pieces_of,
 )
 from doctored.predict.tiling import Span, Tile, blocks
@@ -151,17 +150,6 @@ def test_every_size_of_region_comes_back_once_from_tiles():
         pieces += pieces_of(tile, _found(*seen), size_hw)
     found = [region.box_xyxy for region in as_regions(merge(pieces, 8), size_hw, SETTINGS)]
     assert sorted(found) == sorted(truths)
-
-
-def test_rois_raise_what_they_cover():
-    painted = np.full((6, 8), -9, np.float32)
-    rois = np.array([[1.2, 1, 4, 3], [3, 2, 9, 9], [0, 5, 0, 5]], np.float32)
-    paint_rois(painted, rois, np.array([2, 1, -3], np.float32))
-    expected = np.full((6, 8), -9)
-    expected[2:, 3:] = 1
-    expected[1:3, 1:4] = 2
-    expected[5, 0] = -3
-    assert np.array_equal(painted, expected)
 
 
 def test_damaged_numbers_are_refused():

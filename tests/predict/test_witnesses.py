@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from doctored.core.errors import ConfigError
+from doctored.models.constrained_rcnn.paste import roi_votes
 from doctored.models.constrained_rcnn.settings import NETWORKS, ConstrainedRCNNSettings, compat
 from doctored.models.yardsticks import centre
 from doctored.predict.localize import plan_localization
-from doctored.predict.raw_score import largest_region
+from doctored.predict.raw_score import largest_region, most_voted
 from doctored.predict.regions import TileRegions
 from doctored.predict.torch_engine import TorchEngine, TorchRCNNEngine
 from doctored.predict.witnesses import (
@@ -110,6 +111,7 @@ def test_a_region_comes_once_wherever_the_tiles_end(box: tuple[int, int, int, in
     pixels[top:bottom, left:right] = 255
     engine, steps = _OneRegion(), []
     witness = ConstrainedRCNNWitness("constrained-rcnn", "00", engine)
+    tiles = len(witness._tiles((1900, 2600)))
     finding = witness.look(pixels, lambda *step: steps.append(step))
     (region,) = finding.regions
     assert region.box_xyxy == box
@@ -122,29 +124,55 @@ def test_a_region_comes_once_wherever_the_tiles_end(box: tuple[int, int, int, in
     assert finding.localization_map[~inside].max() < 0.01
     assert len(set(engine.seen)) == 1
     assert engine.seen[0][0] * engine.seen[0][1] <= 1_500_000
-    assert steps[-1] == (len(engine.seen), len(engine.seen))
+    assert len(engine.seen) == 4 * tiles == witness.steps((1900, 2600))
+    assert steps == [(done, 4 * tiles) for done in range(1, 4 * tiles + 1)]
     assert finding.scale == 1
 
 
-def test_the_score_is_the_logit_of_the_surest_roi():
+def test_the_score_is_that_of_the_votes_as_the_picture_is():
     pixels = np.zeros((1900, 2600, 3), np.uint8)
     witness = ConstrainedRCNNWitness("constrained-rcnn", "00", _OneRegion())
     quiet = witness.look(pixels, None)
     assert quiet.regions == ()
-    assert quiet.raw_score == -2
     assert quiet.localization_map.max() < 0.01
-    pixels[50:90, 60:100] = 255
+    pixels[500:900, 600:1000] = 255
     loud, scored = witness.look(pixels, None), witness.scored_map(pixels, None)
-    assert loud.raw_score == witness.score_rule.score(scored) == 4
-    assert (scored == 4).sum() == 40 * 40
-    assert scored.min() == -2
+    assert loud.raw_score == witness.score_rule.score(scored) > quiet.raw_score
+    votes = 0.5 * np.tanh(2) + 0.5
+    np.testing.assert_allclose(
+        scored[pixels[..., 0] > 0], votes, atol=0.13
+    )  # 0.12 of one more RoI in its corner
+    assert loud.raw_score == pytest.approx(np.log(votes * 400 * 400 / (0.05 * scored.size) + 0.01), abs=0.1)
+
+
+def test_the_map_is_the_mean_over_all_views_and_the_first_gives_the_regions():
+    """An engine that always finds the top left corner, whichever way up it is shown the picture."""
+    found_there = 1 - np.exp(-(0.5 * np.tanh(2) + 0.5) * 0.8)
+
+    class Corner(_OneRegion):
+        def regions(self, image_tile: np.ndarray) -> TileRegions:
+            found = super().regions(np.ones((10, 20, 3), np.uint8))
+            return replace(found, rois=found.rois[:1], roi_logits=found.roi_logits[:1])
+
+    pixels = np.zeros((100, 100, 3), np.uint8)
+    finding = ConstrainedRCNNWitness("constrained-rcnn", "00", Corner()).look(pixels, None)
+    assert [region.box_xyxy for region in finding.regions] == [(0, 0, 20, 10)]
+    corners = np.zeros((100, 100), bool)
+    for rows, columns in ((slice(0, 10), slice(0, 20)), (slice(90, 100), slice(80, 100))):
+        corners[rows, columns] = corners[rows, columns][::-1] = True
+    corners |= corners[:, ::-1]
+    assert corners.sum() == 4 * 200
+    np.testing.assert_allclose(finding.localization_map, np.where(corners, found_there / 4, 0), atol=1e-6)
+    released = ConstrainedRCNNWitness("constrained-rcnn", "00", Corner(compat())).look(pixels, None)
+    assert released.localization_map[:10, :20].min() > 0.5
+    assert not released.localization_map[90:].any()
 
 
 def test_scores_are_finer_than_those_of_regions():
-    """Softmax ends at 1, and sure pictures would tie there."""
+    """Of regions that no longer differ, more and surer regions of interest do."""
     found = _OneRegion().regions(np.ones((40, 40, 3), np.uint8))
     scores = []
-    for logit in (30.0, 31.0):
+    for logit in (3.0, 3.1):
         engine = _OneRegion()
         engine.regions = lambda tile, logit=logit: replace(  # type: ignore[method-assign]
             found, scores=np.float32([1]), roi_logits=np.float32([logit, -2])
@@ -157,7 +185,7 @@ def test_scores_are_finer_than_those_of_regions():
 def test_pictures_are_seen_whole_up_to_a_megapixel_and_a_half_and_in_given_tiles():
     engine = _OneRegion()
     ConstrainedRCNNWitness("constrained-rcnn", "00", engine).look(np.zeros((1000, 1500, 3), np.uint8), None)
-    assert engine.seen == [(1000, 1500)]
+    assert engine.seen == 4 * [(1000, 1500)]
     engine.seen.clear()
     ConstrainedRCNNWitness("constrained-rcnn", "00", engine, 600).look(
         np.zeros((1000, 1500, 3), np.uint8), None
@@ -180,8 +208,8 @@ def test_networks_of_another_scale_see_all_at_once_and_say_so():
 def test_an_estimate_counts_overlaps_and_the_networks_own_scale(monkeypatch: pytest.MonkeyPatch):
     witness = ConstrainedRCNNWitness("constrained-rcnn", "00", _OneRegion())
     monkeypatch.setattr(witness, "_time_probe", lambda: 1e-6)
-    assert witness.estimate_seconds((1000, 1000)) == pytest.approx(1)
-    assert 12 < witness.estimate_seconds((3000, 4000)) < 24
+    assert witness.estimate_seconds((1000, 1000)) == pytest.approx(4)  # seen four times
+    assert 4 * 12 < witness.estimate_seconds((3000, 4000)) < 4 * 24
     resizing = ConstrainedRCNNWitness("constrained-rcnn", "00", _OneRegion(compat()))
     monkeypatch.setattr(resizing, "_time_probe", lambda: 1e-6)
     assert resizing.estimate_seconds((2000, 3000)) == pytest.approx(0.54)
@@ -192,13 +220,20 @@ def test_regions_of_a_network_are_those_of_the_whole_picture():
     witness = ConstrainedRCNNWitness("constrained-rcnn", "00", TorchRCNNEngine(network, "cpu", "fp32"))
     pixels = tiny_pictures()[0]
     finding = witness.look(pixels, None)
+    views = torch.stack([torch.from_numpy(pixels).permute(2, 0, 1).flip(axes) for axes in ((), 2, 1, (1, 2))])
     with torch.no_grad():
-        expected = network(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255)[0]
-    np.testing.assert_allclose(finding.localization_map, expected.localization_map, atol=1e-5)
+        found = [network(view[None] / 255)[0] for view in views]
+    expected = found[0]
+    maps = [
+        np.flip(one.localization_map.numpy(), axes)
+        for one, axes in zip(found, ((), 1, 0, (0, 1)), strict=True)
+    ]
+    np.testing.assert_allclose(finding.localization_map, np.mean(maps, 0), atol=1e-5)
     assert len(finding.regions) == len(expected.scores)
     for region, box, score in zip(finding.regions, expected.boxes_xyxy, expected.scores, strict=True):
         assert np.abs(np.array(region.box_xyxy) - box.numpy()).max() < 1
         assert region.score == pytest.approx(score.item(), abs=1e-5)
     assert finding.regions[0].technique == "splicing"
-    assert finding.raw_score == pytest.approx(float(expected.roi_logits.max()), abs=1e-4)
+    votes = roi_votes(expected.rois.numpy(), expected.roi_logits.numpy(), pixels.shape[:2])
+    assert finding.raw_score == pytest.approx(most_voted(votes), abs=1e-4)
     assert witness.estimate_seconds((96, 96)) > 0

@@ -98,14 +98,14 @@ class Combination:
             combined[band] = 0.5 * np.tanh(0.5 * total) + 0.5
         return combined
 
-    def raw_score(self, findings: Sequence[WitnessFinding]) -> float:
+    def raw_score(self, raw_scores: Sequence[float]) -> float:
         """Of the whole picture, not calibrated; higher is more likely manipulated.
 
         Args:
-            findings: Of the witnesses, in their order.
+            raw_scores: Of the witnesses, in their order.
         """
-        weighed = zip(self.witnesses, findings, strict=True)
-        return math.fsum(witness.score_weight * finding.raw_score for witness, finding in weighed)
+        weighed = zip(self.witnesses, raw_scores, strict=True)
+        return math.fsum(witness.score_weight * raw_score for witness, raw_score in weighed)
 
     def to_bytes(self) -> bytes:
         """The content of its file."""

@@ -145,7 +145,7 @@ class Detector:
         Args:
             picture: As read from its file, or made of an array.
             on_progress: Called after each tile with the numbers of tiles done and to do.
-            kept: `QuickLook.kept` of an earlier look at this picture, with the same model; None to look with all.
+            kept: `QuickLook.kept` of an earlier look at this picture, with the same model; None if there was none.
 
         Returns:
             What was found. Without a calibration, and for pictures unlike those it was made of, the verdict is
@@ -158,7 +158,7 @@ class Detector:
         known = {}
         if kept is not None:
             witness = self._quick_witness()
-            known[witness.name] = witness.finding(picture.size_hw, unpack(kept))
+            known[witness.name] = witness.look(picture.pixels, None, unpack(kept))
         answer = self._panel.look(picture.pixels, on_progress, known)
         facts = PictureFacts.of(picture)
         judgement = judge(answer.raw_score, facts, self._calibration, self.fpr)
@@ -225,7 +225,7 @@ class Detector:
 
     def raw_score(self, pixels: NDArray[np.uint8]) -> float:
         """The score of pixels (H, W, 3) uint8, not calibrated; higher is more likely manipulated."""
-        return self._panel.look(pixels, None).raw_score
+        return self._panel.raw_score(pixels)
 
     def estimate_seconds(self, picture: Picture) -> float:
         """About how long `inspect` will take, from timing a small tile (once for each detector)."""

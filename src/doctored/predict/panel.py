@@ -75,6 +75,10 @@ class Panel(Protocol):
         """
         ...
 
+    def raw_score(self, pixels: NDArray[np.uint8]) -> float:
+        """The raw score of that answer, without what it does not depend on."""
+        ...
+
 
 class OneWitness:
     """A panel of one, whose answer is what it finds."""
@@ -92,6 +96,9 @@ class OneWitness:
     ) -> Answer:
         finding = known.get(self.name) or self.witnesses[0].look(pixels, on_progress)
         return Answer(finding.localization_map, finding.raw_score, finding.regions, (finding,))
+
+    def raw_score(self, pixels: NDArray[np.uint8]) -> float:
+        return _raw_score(self.witnesses[0], pixels)
 
 
 class RememberingWitness:
@@ -175,9 +182,18 @@ class CombinedWitnesses:
         ]
         return Answer(
             self.rule.localization_map(findings),
-            self.rule.raw_score(findings),
+            self.rule.raw_score([finding.raw_score for finding in findings]),
             tuple(sorted(regions, key=lambda region: -region.score)),
             tuple(findings),
+        )
+
+    def raw_score(self, pixels: NDArray[np.uint8]) -> float:
+        # Whoever has no weight need not look.
+        return self.rule.raw_score(
+            [
+                _raw_score(witness, pixels) if weights.score_weight else 0.0
+                for witness, weights in zip(self.witnesses, self.rule.witnesses, strict=True)
+            ]
         )
 
     def _with_family(self, region: Region, pixels: NDArray[np.uint8]) -> Region:
@@ -189,6 +205,10 @@ class CombinedWitnesses:
             if named is not None:
                 return replace(region, family=named[0], family_score=named[1])
         return region
+
+
+def _raw_score(witness: Witness, pixels: NDArray[np.uint8]) -> float:
+    return witness.score_rule.score(witness.scored_map(pixels, None))
 
 
 def check_names(witnesses: Sequence[Witness]) -> None:

@@ -19,7 +19,8 @@ class QuickLook:
     Attributes:
         inspection: Its answer, whose verdict is always "cannot_judge": its raw score says which pictures to look at
             first.
-        kept: What `Detector.inspect` takes so that this network need not look again: some kilobytes.
+        kept: What `Detector.inspect` takes so that this network need not look again at the picture as it is: some
+            kilobytes.
     """
 
     inspection: Inspection

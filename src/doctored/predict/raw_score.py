@@ -23,6 +23,8 @@ class ScoreRule:
 
 _CELLS_PER_SIDE = 64
 _QUANTILE = 0.98
+_VOTED_SHARE = 0.05
+_FEWEST_VOTES = 0.01
 
 
 def largest_region(values: NDArray[np.float32]) -> float:
@@ -78,20 +80,24 @@ def _regions(chosen: NDArray[np.bool_]) -> list[tuple[NDArray[np.int64], NDArray
     return regions
 
 
-def surest_roi(logits: NDArray[np.float32]) -> float:
-    """The largest value: how sure the box head is of the region of interest (RoI) that it is surest of.
+def most_voted(votes: NDArray[np.float32]) -> float:
+    """How many votes the most voted twentieth of a picture has: the logarithm of their mean over its cells.
 
-    The logit is that of being manipulated at all: the question is whether the picture was, and a RoI that might be
-    spliced or copied was, whichever it is. All RoIs that the proposals offer take part, also those that lose to a
-    better one before they become regions, and of the worst picture still the best one. So every picture has a
-    score of its own, on which the scores of regions, which end at 1 and come in steps of a float just below it, could
-    tie. A larger picture has more RoIs and with them a higher maximum: calibrations compare pictures of like size.
+    Votes are the probabilities, of being manipulated at all, of the regions of interest (RoIs) that cover a pixel,
+    added up. All RoIs that the proposals offer take part, also those that lose to a better one before they become
+    regions, so every picture has a score of its own, on which the scores of regions, which end at 1, could tie. One
+    sure RoI alone says less than several of which each is moderately sure.
 
     Args:
-        logits: (H, W), of the surest RoI that covers each pixel.
+        votes: (H, W), at least 0.
+
+    Returns:
+        At least log(0.01): so little is added to the mean.
     """
-    return float(logits.max())
+    cells = np.sort(_cell_means(votes), axis=None)
+    top = cells[-max(1, round(_VOTED_SHARE * cells.size)) :]
+    return float(np.log(top.mean() + _FEWEST_VOTES))
 
 
 LARGEST_REGION = ScoreRule("largest region above the 0.98 quantile of 4096 cells", largest_region)
-SUREST_ROI = ScoreRule("logit of the surest region of interest", surest_roi)
+MOST_VOTED = ScoreRule("logarithm of the votes for the most voted twentieth of 4096 cells", most_voted)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from doctored.core.errors import ModelError
 from doctored.core.inspection import Region
-from doctored.models.constrained_rcnn.paste import localization_map, paste_masks, roi_pixels, roi_votes
+from doctored.models.constrained_rcnn.paste import localization_map, paste_masks, roi_votes
 from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 from doctored.predict.tiling import Tile
 
@@ -187,19 +187,6 @@ def _whole_pixels(boxes: NDArray[np.float64], size_hw: tuple[int, int]) -> tuple
         np.ceil(boxes[:, 2:].max(axis=0)).clip(None, (size_hw[1], size_hw[0])).astype(int).tolist()
     )
     return left, top, right, bottom
-
-
-def paint_rois(painted: NDArray[np.float32], rois: NDArray[np.float32], logits: NDArray[np.float32]) -> None:
-    """Raise a map (H, W) to the logits of the regions of interest that cover each pixel, in place.
-
-    Args:
-        painted: Lower or higher than the logits, wherever.
-        rois: (R, 4), in pixels of the map.
-        logits: (R,).
-    """
-    height, width = painted.shape
-    for pixels, logit in zip(roi_pixels(rois, (height, width)), logits, strict=True):
-        np.maximum(painted[pixels], logit, out=painted[pixels])
 
 
 def count_votes(votes: NDArray[np.float32], found: TileRegions) -> None:

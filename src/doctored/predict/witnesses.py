@@ -2,7 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,15 +16,13 @@ from doctored.models.constrained_rcnn.scaling import scaling_for
 from doctored.predict.engine import ConstrainedRCNNEngine, ManTraNetEngine
 from doctored.predict.families import WINDOW_PX, ImcHead, mean_feature_of, window_of
 from doctored.predict.localize import LocalizationPlan, ProgressCallback, localization_logits
-from doctored.predict.raw_score import LARGEST_REGION, SUREST_ROI, ScoreRule
+from doctored.predict.raw_score import LARGEST_REGION, MOST_VOTED, ScoreRule
 from doctored.predict.regions import (
-    Piece,
     TileRegions,
     as_regions,
     count_votes,
     map_of,
     merge,
-    paint_rois,
     pieces_of,
 )
 from doctored.predict.tiling import Tile, blocks, tile_regions
@@ -40,6 +39,18 @@ OVERLAP_PX = 256
 A region up to this size lies whole in some tile. Of a larger one each of two neighbours sees at least this much, enough
 for their boxes to agree there. Twice as much, the side of the largest anchor, would double the work.
 """
+
+
+VIEWS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
+"""How a Constrained R-CNN sees a picture: as it is, left and right exchanged, upside down, and both.
+
+Steps along rows and columns. What was done to a picture does not depend on where it is up, the network's answer does a
+little. The map is the mean over all views; regions and score are those of the picture as it is. The released network
+looks once.
+"""
+
+VIEWED_PX = 32_000_000
+"""Larger pictures are seen once, for the sake of time and memory."""
 
 
 class Witness(Protocol):
@@ -183,7 +194,7 @@ class ConstrainedRCNNWitness:
         ConfigError: Tiles would be smaller than twice their overlap.
     """
 
-    score_rule = SUREST_ROI
+    score_rule = MOST_VOTED
 
     def __init__(
         self, name: str, sha256: str, engine: ConstrainedRCNNEngine, tile_px: int | None = None
@@ -198,22 +209,50 @@ class ConstrainedRCNNWitness:
     def scored_map(
         self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
     ) -> NDArray[np.float32]:
-        """The logit of the surest region of interest that covers each pixel; where there is none, the lowest of all."""
-        tiles = self._tiles((pixels.shape[0], pixels.shape[1]))
-        seen = list(zip(tiles, self.look_at_tiles(pixels, on_progress), strict=True))
-        lowest = min(float(found.roi_logits.min()) for _, found in seen)
-        painted = np.full(pixels.shape[:2], lowest, np.float32)
-        for tile, found in seen:
-            paint_rois(painted[tile.seen], found.rois, found.roi_logits)
-        return painted
+        """The votes of the regions of interest that cover each pixel, of the picture as it is."""
+        size_hw = (pixels.shape[0], pixels.shape[1])
+        return self._votes(size_hw, list(self.look_at_tiles(pixels, on_progress)))
 
-    def look(self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None) -> WitnessFinding:
-        return self.finding((pixels.shape[0], pixels.shape[1]), self.look_at_tiles(pixels, on_progress))
+    def look(
+        self,
+        pixels: NDArray[np.uint8],
+        on_progress: ProgressCallback | None,
+        known: Iterable[TileRegions] | None = None,
+    ) -> WitnessFinding:
+        """What it says of a picture (H, W, 3) uint8, seen in all `VIEWS`.
+
+        Args:
+            pixels: The picture.
+            on_progress: Called after each tile.
+            known: What `look_at_tiles` said of the picture as it is, earlier; None to look.
+
+        Raises:
+            DataError: What is known is not of as many tiles as the picture has.
+        """
+        size_hw = (pixels.shape[0], pixels.shape[1])
+        views, steps = self._views(size_hw), self.steps(size_hw)
+        localization_map = np.zeros(size_hw, np.float32)
+        for number, (down, right) in enumerate(views):
+
+            def forward(done: int, of_view: int, before: int = number) -> None:
+                if on_progress is not None:
+                    on_progress(before * of_view + done, steps)
+
+            if number > 0 or known is None:
+                seen: Iterable[TileRegions] = self.look_at_tiles(pixels[::down, ::right], forward)
+            else:
+                seen = known
+            finding = self.finding(size_hw, seen)
+            if number == 0:
+                first = finding
+            localization_map += finding.localization_map[::down, ::right]
+        localization_map /= len(views)
+        return replace(first, localization_map=localization_map)
 
     def look_at_tiles(
         self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
     ) -> Iterator[TileRegions]:
-        """What the network says of each tile of a picture (H, W, 3) uint8: all that takes time."""
+        """What the network says of each tile of a picture (H, W, 3) uint8 as it is: all that takes time."""
         tiles = self._tiles((pixels.shape[0], pixels.shape[1]))
         for number, tile in enumerate(tiles):
             yield self.engine.regions(pixels[tile.seen])
@@ -221,7 +260,7 @@ class ConstrainedRCNNWitness:
                 on_progress(number + 1, len(tiles))
 
     def finding(self, size_hw: tuple[int, int], found_of_tiles: Iterable[TileRegions]) -> WitnessFinding:
-        """What follows from what the network says of the tiles.
+        """What follows from what the network says of the tiles of one view.
 
         Args:
             size_hw: Height and width of the picture.
@@ -231,24 +270,23 @@ class ConstrainedRCNNWitness:
             DataError: They are not of as many tiles as the picture has.
         """
         settings = self.engine.settings
-        pieces: list[Piece] = []
-        surest: list[float] = []
-        votes = np.zeros(size_hw, np.float32)
         found_of_tiles, tiles = list(found_of_tiles), self._tiles(size_hw)
         if len(found_of_tiles) != len(tiles):
             raise DataError(
                 f"an earlier look saw {len(found_of_tiles)} tiles of a picture that is cut into {len(tiles)} now; "
                 "look again"
             )
-        for tile, found in zip(tiles, found_of_tiles, strict=True):
-            pieces += pieces_of(tile, found, size_hw)
-            surest.append(float(found.roi_logits.max()))
-            count_votes(votes[tile.seen], found)
+        votes = self._votes(size_hw, found_of_tiles)
+        pieces = [
+            piece
+            for tile, found in zip(tiles, found_of_tiles, strict=True)
+            for piece in pieces_of(tile, found, size_hw)
+        ]
         wholes = merge(pieces, settings.mask_rois_test)
         return WitnessFinding(
             self.name,
             self.sha256,
-            max(surest),  # what `SUREST_ROI` makes of the scored map, without that map
+            self.score_rule.score(votes),
             map_of(wholes, votes, settings),
             as_regions(wholes, size_hw, settings),
             scaling_for(size_hw, settings).factor,
@@ -257,10 +295,12 @@ class ConstrainedRCNNWitness:
     def estimate_seconds(self, size_hw: tuple[int, int]) -> float:
         if self._seconds_per_px is None:
             self._seconds_per_px = self._time_probe()
-        return self._seconds_per_px * sum(self._network_px(tile) for tile in self._tiles(size_hw))
+        seen_px = sum(self._network_px(tile) for tile in self._tiles(size_hw))
+        return self._seconds_per_px * seen_px * len(self._views(size_hw))
 
     def steps(self, size_hw: tuple[int, ...]) -> int:
-        return len(self._tiles((size_hw[0], size_hw[1])))
+        height, width = size_hw
+        return len(self._tiles((height, width))) * len(self._views((height, width)))
 
     def family_of(self, pixels: NDArray[np.uint8], region: Region) -> tuple[str, float] | None:
         return None
@@ -269,6 +309,16 @@ class ConstrainedRCNNWitness:
         whole_px = size_hw[0] * size_hw[1]
         resizes = self.engine.settings.short_side_px is not None
         return blocks(size_hw, whole_px if resizes else self._tile_px, OVERLAP_PX // 2)
+
+    def _views(self, size_hw: tuple[int, int]) -> Sequence[tuple[int, int]]:
+        once = self.engine.settings.compat or size_hw[0] * size_hw[1] > VIEWED_PX
+        return VIEWS[:1] if once else VIEWS
+
+    def _votes(self, size_hw: tuple[int, int], found_of_tiles: Sequence[TileRegions]) -> NDArray[np.float32]:
+        votes = np.zeros(size_hw, np.float32)
+        for tile, found in zip(self._tiles(size_hw), found_of_tiles, strict=True):
+            count_votes(votes[tile.seen], found)
+        return votes
 
     def _network_px(self, tile: Tile) -> int:
         height, width = scaling_for(tile.seen_hw, self.engine.settings).network_hw
