@@ -263,7 +263,9 @@ def test_a_calibration_of_regions_is_one_of_their_rule(rcnn_run: Path):
     assert judged.verdict == "manipulated"
     assert judged.false_alarm_rate == pytest.approx(0.01)
     make_calibration(rows, model_sha256=found.sha256).save(rcnn_run / CALIBRATION_FILE)
-    with pytest.raises(ModelError, match=r"made with the raw score 'largest region .*'logit of the surest"):
+    with pytest.raises(
+        ModelError, match=r"made with the raw score 'largest region .*'logarithm of the votes"
+    ):
         Detector.from_name(rcnn_run, device="cpu")
 
 

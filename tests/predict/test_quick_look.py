@@ -63,10 +63,14 @@ def test_the_whole_answer_is_the_same_whether_or_not_a_quick_look_came_first(pai
     detector = Detector.from_name(pair, precision="fp32")
     picture = Picture.from_array(tiny_pictures()[0])
     look, expected = detector.quick_look(picture), detector.inspect(picture)
-    engine = detector._quick.engine
-    monkeypatch.setattr(engine, "regions", lambda tile: pytest.fail("the network looked again"))
+    engine, shown = detector._quick.engine, []
+    look_at = engine.regions
+    monkeypatch.setattr(engine, "regions", lambda tile: shown.append(tile) or look_at(tile))
     steps = []
     inspection = detector.inspect(picture, lambda *step: steps.append(step), kept=look.kept)
+    mirrored = (picture.pixels[:, ::-1], picture.pixels[::-1], picture.pixels[::-1, ::-1])
+    assert len(shown) == 3, "the network looked again at the picture as it is"
+    assert all(np.array_equal(one, other) for one, other in zip(shown, mirrored, strict=True))
     assert inspection.model == expected.model
     np.testing.assert_array_equal(inspection.localization_map, expected.localization_map)
     assert len(inspection.regions) == len(expected.regions) >= 1
@@ -77,7 +81,8 @@ def test_the_whole_answer_is_the_same_whether_or_not_a_quick_look_came_first(pai
     assert steps == [(1, 1)], "only the yardstick has a step to do"
 
 
-def test_a_quick_look_judges_nothing(pair, overfitted_rcnn):
+def test_a_quick_look_judges_nothing(pair, overfitted_rcnn, monkeypatch):
+    monkeypatch.setattr("doctored.predict.witnesses.VIEWED_PX", 0)  # the other model looks once, too
     detector = Detector.from_name(pair, precision="fp32")
     picture = Picture.from_array(tiny_pictures()[0])
     inspection = detector.quick_look(picture).inspection

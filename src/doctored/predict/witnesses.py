@@ -239,7 +239,8 @@ class ConstrainedRCNNWitness:
                     on_progress(before * of_view + done, steps)
 
             if number > 0 or known is None:
-                seen: Iterable[TileRegions] = self.look_at_tiles(pixels[::down, ::right], forward)
+                view = pixels[::down, ::right].copy()
+                seen: Iterable[TileRegions] = self.look_at_tiles(view, forward)
             else:
                 seen = known
             finding = self.finding(size_hw, seen)
