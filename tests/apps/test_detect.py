@@ -205,3 +205,16 @@ def test_family_and_witnesses_of_a_region_are_told():
 
 def test_every_family_has_words():
     assert tuple(sorted(FAMILIES_IN_WORDS)) == tuple(sorted(IMC_FAMILIES))
+
+
+def test_the_same_picture_gives_the_same_json_in_another_process(tmp_path):
+    pixels = np.asarray(Image.open(resources.files("doctored") / "examples" / "splicing.jpg"))
+    Image.fromarray(pixels[:160, :200]).save(tmp_path / "photo.jpg", quality=90)
+    command = [sys.executable, "-m", "doctored", "detect", "photo.jpg", "--json"]
+    first, second = (
+        json.loads(subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout)
+        for _ in range(2)
+    )
+    assert first["witnesses"]
+    assert first.pop("timing").keys() == second.pop("timing").keys()
+    assert json.dumps(first) == json.dumps(second)
