@@ -8,8 +8,3 @@ def one_torch_thread() -> None:
     """Toy networks gain nothing from several threads, and lose a factor of seven beside a busy neighbour."""
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
-
-
-def pytest_collection_modifyitems(items):
-    """Training first: after the engines of all other tests its process has ended in a segmentation fault."""
-    items.sort(key=lambda item: "train" not in item.path.parts)
