@@ -77,10 +77,10 @@ def _options() -> argparse.Namespace:
 def _print_machine(options: argparse.Namespace) -> None:
     import doctored
     from doctored.predict.cpu_features import fast_arithmetic
-    from doctored.predict.openvino_runtime import load_openvino
+    from doctored.predict.openvino_runtime import load_openvino, openvino_core
 
     openvino = load_openvino()
-    name = openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")
+    name = openvino_core().get_property("CPU", "FULL_DEVICE_NAME")
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     print(f"command: {' '.join([Path(sys.executable).name, *sys.argv])}")
     print(

@@ -4,7 +4,7 @@ import numpy as np
 
 from doctored.predict.bfloat16 import convert_to_bfloat16, large_convolutions
 from doctored.predict.openvino_engine import model_files
-from doctored.predict.openvino_runtime import load_openvino
+from doctored.predict.openvino_runtime import openvino_core
 from doctored.predict.weights import ExportedModel
 
 
@@ -17,7 +17,7 @@ def _convolution_types(model: object) -> Counter[tuple[int, str]]:
 
 
 def test_large_convolutions_alone_are_converted(exported_toy: ExportedModel):
-    core = load_openvino().Core()
+    core = openvino_core()
     features, anomalies = (core.read_model(exported_toy.folder / name) for name in model_files("fp32"))
     assert len(large_convolutions(features)) == 12
     assert (
@@ -32,7 +32,7 @@ def test_large_convolutions_alone_are_converted(exported_toy: ExportedModel):
 
 def test_the_chain_of_convolutions_stays_in_bfloat16(exported_toy: ExportedModel):
     """Going back to float32 between any two of them would cost more than the convolutions gain."""
-    model = load_openvino().Core().read_model(exported_toy.folder / model_files("fp32")[0])
+    model = openvino_core().read_model(exported_toy.folder / model_files("fp32")[0])
     convert_to_bfloat16(model, large_convolutions(model))
     data_types = Counter(
         operation.get_element_type().get_type_name()
@@ -43,7 +43,7 @@ def test_the_chain_of_convolutions_stays_in_bfloat16(exported_toy: ExportedModel
 
 
 def test_the_statistics_and_z_scores_stay_in_float32(exported_toy: ExportedModel):
-    model = load_openvino().Core().read_model(exported_toy.folder / model_files("fp32")[1])
+    model = openvino_core().read_model(exported_toy.folder / model_files("fp32")[1])
     convert_to_bfloat16(model, large_convolutions(model))
     names = Counter(
         (operation.get_type_name(), operation.get_element_type().get_type_name())
@@ -55,8 +55,7 @@ def test_the_statistics_and_z_scores_stay_in_float32(exported_toy: ExportedModel
 
 
 def test_values_are_those_of_float32_but_for_rounding(exported_toy: ExportedModel):
-    openvino = load_openvino()
-    core = openvino.Core()
+    core = openvino_core()
     path = exported_toy.folder / model_files("fp32")[0]
     exact, lowered = core.read_model(path), core.read_model(path)
     convert_to_bfloat16(lowered, large_convolutions(lowered))

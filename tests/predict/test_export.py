@@ -12,7 +12,7 @@ from doctored.models.mantranet.mantranet import ManTraNet
 from doctored.predict.bfloat16 import deep_convolutions, large_convolutions
 from doctored.predict.export import export_mantranet, export_network, record_int8_check
 from doctored.predict.openvino_engine import model_files, region_file
-from doctored.predict.openvino_runtime import load_openvino
+from doctored.predict.openvino_runtime import openvino_core
 from doctored.predict.weights import ExportedModel, read_exported
 from models.constrained_rcnn.toys import TOY_COMPAT, overfitted_toy
 from models.constrained_rcnn.toys import TOY_SETTINGS as TOY_RCNN
@@ -57,7 +57,7 @@ def test_an_export_without_int8_cannot_be_checked(exported_toy: ExportedModel, t
 
 
 def test_only_large_convolutions_are_quantised(quantised_toy: ExportedModel):
-    core = load_openvino().Core()
+    core = openvino_core()
     for name, layers, in_float in zip(model_files("int8"), (12, 8), (2, 8), strict=True):
         model = core.read_model(quantised_toy.folder / name)
         quantised = [
@@ -73,7 +73,7 @@ def test_only_large_convolutions_are_quantised(quantised_toy: ExportedModel):
 
 def test_the_first_layer_keeps_full_weights(quantised_toy: ExportedModel):
     """In float16 the SRM filters' weights no longer sum to 0, and a flat patch would leave a residual."""
-    model = load_openvino().Core().read_model(quantised_toy.folder / model_files("fp32")[0])
+    model = openvino_core().read_model(quantised_toy.folder / model_files("fp32")[0])
     (first,) = [
         operation
         for operation in model.get_ordered_ops()
@@ -117,7 +117,7 @@ def test_networks_that_resize_or_are_compatible_are_not_exported(
 
 
 def test_first_filters_and_predictions_of_regions_keep_float32(overfitted_rcnn: ExportedModel):
-    core = load_openvino().Core()
+    core = openvino_core()
     quantised, exact = (
         core.read_model(overfitted_rcnn.folder / region_file(precision)) for precision in ("int8", "fp32")
     )

@@ -60,3 +60,38 @@ def test_torch_waits_until_it_is_used(tmp_path: Path, module: str):
         f"import sys, doctored.predict.{module}; print('torch' in sys.modules, 'openvino' in sys.modules)"
     )
     assert _run(program, tmp_path) == "False False"
+
+
+_SIGNAL_AFTER_ENGINES = """
+import signal, sys, threading
+import numpy as np
+from pathlib import Path
+from doctored.predict.openvino_engine import OpenVINOEngine
+from doctored.predict.weights import read_exported
+
+def used():
+    exported = read_exported(Path(sys.argv[1]))
+    engine = OpenVINOEngine(exported, exported.settings, "fp32")
+    engine.adapted(np.zeros((70, 70, 3), np.uint8))
+    return engine
+
+if sys.argv[2] == "two":
+    first, second = used(), used()
+    del first
+    del second
+else:
+    engines = [used()]
+    thread = threading.Thread(target=engines.clear)
+    thread.start()
+    thread.join()
+received = []
+signal.signal(signal.SIGTERM, lambda *_: received.append("SIGTERM"))
+signal.raise_signal(signal.SIGTERM)
+print(*received)
+"""
+
+
+@pytest.mark.parametrize("engines", ["two", "freed in another thread"])
+def test_a_signal_is_survived_after_engines_are_gone(tmp_path: Path, exported_toy: ExportedModel, engines: str):
+    """A core leaves its thread, when it goes, without the stack that signals are handled on."""
+    assert _run(_SIGNAL_AFTER_ENGINES, tmp_path, str(exported_toy.folder), engines) == "SIGTERM"

@@ -17,7 +17,7 @@ from doctored.models.catalog import CATALOG
 from doctored.predict.detector import EMBEDDED, Detector
 from doctored.predict.memory import peak_memory_mb
 from doctored.predict.openvino_engine import FIRST_LAYER_PAD_PX
-from doctored.predict.openvino_runtime import load_openvino
+from doctored.predict.openvino_runtime import openvino_core
 from doctored.predict.weights import MANIFEST_FILE, RUN_FILE, load_run
 
 DEFAULT_MEGAPIXELS = (0.1, 0.5, 2.0)
@@ -106,7 +106,7 @@ def count_operations(model: str) -> tuple[int, float]:
     if (folder / RUN_FILE).is_file():
         return _count_in_torch(load_run(folder))
     Detector.from_name(model)  # checks the files, and says what is wrong with them
-    core = load_openvino().Core()
+    core = openvino_core()
     parameters: dict[bytes, int] = {}
     macs = 0.0
     for path in sorted(folder.glob("*.fp32.xml")):

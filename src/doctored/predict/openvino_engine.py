@@ -13,7 +13,7 @@ from doctored.predict.bfloat16 import convert_to_bfloat16, deep_convolutions, la
 from doctored.predict.cpu_features import fast_arithmetic
 from doctored.predict.engine import Precision
 from doctored.predict.memory import refused_memory_as_memory_error
-from doctored.predict.openvino_runtime import load_openvino
+from doctored.predict.openvino_runtime import load_openvino, openvino_core
 from doctored.predict.regions import TileRegions
 from doctored.predict.weights import ExportedModel
 
@@ -63,7 +63,7 @@ class OpenVINOEngine:
     ) -> None:
         self.settings = settings
         self.precision: Precision = precision
-        core, options = load_openvino().Core(), _options(threads)
+        core, options = openvino_core(), _options(threads)
         feature_model, anomaly_model = (
             _read_model(core, exported.folder / name) for name in model_files(precision)
         )
@@ -103,7 +103,7 @@ class OpenVINORCNNEngine:
     ) -> None:
         self.settings = settings
         self.precision: Precision = precision
-        core = load_openvino().Core()
+        core = openvino_core()
         model = _read_model(core, exported.folder / region_file(precision))
         if precision == "bf16":
             convert_to_bfloat16(model, deep_convolutions(model))
