@@ -1,6 +1,7 @@
 """Scores of models on the fixed generated test set, by kind of forgery and by domain.
 
     python benchmarks/heldout.py PHOTOS --model both --model mantranet --model constrained-rcnn [--every N]
+    python benchmarks/heldout.py PHOTOS --write FOLDER       # for `doctored evaluate FOLDER`
 
 PHOTOS is the folder of the development photographs, of which the recipes name those that are never trained on. Pixel
 AUC is a mean over the forged pictures; image AUC is of the raw scores, authentic pictures against forged ones. For
@@ -13,12 +14,14 @@ import argparse
 import platform
 import sys
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from doctored.core.forgery import Forgery, Source
 from doctored.core.inspection import Inspection, Region
@@ -101,6 +104,18 @@ def lies_on(region: Region, source: tuple[float, ...]) -> bool:
     return width * height >= ON_SOURCE * (right - left) * (bottom - top)
 
 
+def write(forgeries: Iterable[Forgery], folder: Path) -> None:
+    """Pictures and masks as PNG files, in the folders that an evaluation reads."""
+    for part in ("images", "masks", "authentic"):
+        (folder / part).mkdir(parents=True)
+    for number, forgery in enumerate(forgeries):
+        authentic = forgery.technique == "authentic"
+        name = f"{number:03d}-{forgery.technique}.png"
+        Image.fromarray(forgery.image).save(folder / ("authentic" if authentic else "images") / name)
+        if not authentic:
+            Image.fromarray(forgery.gt_mask).save(folder / "masks" / name)
+
+
 @cache
 def witness(name: str) -> RememberingWitness:
     return RememberingWitness(load_witness(name))
@@ -113,18 +128,25 @@ def main() -> None:
     parser.add_argument("photos", type=Path, help="folder of the development photographs")
     parser.add_argument("--model", action="append", help="name, or folder of a run or a model; repeatable")
     parser.add_argument("--every", type=int, default=1, help="take only every so many of the recipes")
+    parser.add_argument("--write", type=Path, help="only write the pictures and masks into this new folder")
     arguments = parser.parse_args()
 
     @lru_cache(maxsize=100)
     def source(file: str) -> Source:
         return read_source(Photograph(arguments.photos / file, file))
 
+    def forgeries() -> Iterator[Forgery]:
+        for line in RECIPES.read_text(encoding="utf-8").splitlines()[:: arguments.every]:
+            recipe = Recipe.from_json(line)
+            yield rebuild(recipe, {name.file: source(name.file) for name in (recipe.host, recipe.donor)})
+
     cv2.setNumThreads(1)
+    if arguments.write is not None:
+        write(forgeries(), arguments.write)
+        return
     detectors = {name: Detector(load_panel(name, witness)) for name in arguments.model or ["both"]}
     scores = {name: Scores() for name in detectors}
-    for line in RECIPES.read_text(encoding="utf-8").splitlines()[:: arguments.every]:
-        recipe = Recipe.from_json(line)
-        forgery = rebuild(recipe, {name.file: source(name.file) for name in (recipe.host, recipe.donor)})
+    for forgery in forgeries():
         picture = Picture.from_array(forgery.image)
         for name, detector in detectors.items():
             scores[name].add(forgery, detector.inspect(picture))

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from doctored.core.picture import Picture
 from doctored.evaluate.benchmark import EvaluateSettings, evaluate
@@ -35,8 +36,9 @@ def test_the_sweep_covers_the_published_ranges():
         "blur": (3, 23),
         "noise": (3, 23),
         "resize": (0.25, 0.78),
+        "median": (3, 7),
     }
-    assert all(level % 2 == 1 for level in levels["blur"])
+    assert all(level % 2 == 1 for level in levels["blur"] + levels["median"])
 
 
 @pytest.mark.parametrize("perturbation", perturbations(), ids=lambda p: p.view)
@@ -59,6 +61,11 @@ def test_jpeg_agrees_with_pillow(shown):
     np.testing.assert_array_equal(result.pixels, np.asarray(Image.open(file)))
     assert result.file_bytes == len(file.getvalue())
     assert result.jpeg.subsampling == "4:2:0"
+
+
+def test_the_median_filter_agrees_with_scipy(shown):
+    expected = ndimage.median_filter(shown.picture.pixels, size=(5, 5, 1), mode="nearest")
+    np.testing.assert_array_equal(perturbed(shown, "median:5").picture.pixels, expected)
 
 
 def test_noise_has_the_stated_variance():
@@ -108,13 +115,17 @@ def test_points_by_hand():
     untouched, blurred = robustness_points(records)
     assert (untouched.family, untouched.pixel_auc, untouched.pictures) == ("none", pytest.approx(0.8), 2)
     assert untouched.false_alarms == pytest.approx(1 / 20)
+    assert untouched.detected == pytest.approx(
+        1 / 2
+    )  # one of the two treated ones; the third was not treated
     assert untouched.image_auc == pytest.approx(0.5)
     assert (blurred.kind, blurred.family, blurred.level) == ("sweep", "blur", 3)
     assert blurred.false_alarms == pytest.approx(3 / 20)
+    assert blurred.detected == pytest.approx(1 / 2)  # .5 and 1 against .9
     assert (blurred.pixel_auc, blurred.pictures) == (pytest.approx(0.6), 1)
     assert blurred.image_auc == pytest.approx((17 / 20 + 1) / 2)
     without = robustness_points([one for one in records if one["kind"] == "manipulated"])
-    assert without[1].false_alarms is None
+    assert without[1].false_alarms is without[1].detected is None
     assert without[1].image_auc is None
     assert Perturbation("webp", 60).family in CONTROLS
 

@@ -92,6 +92,8 @@ print(*received)
 
 
 @pytest.mark.parametrize("engines", ["two", "freed in another thread"])
-def test_a_signal_is_survived_after_engines_are_gone(tmp_path: Path, exported_toy: ExportedModel, engines: str):
+def test_a_signal_is_survived_after_engines_are_gone(
+    tmp_path: Path, exported_toy: ExportedModel, engines: str
+):
     """A core leaves its thread, when it goes, without the stack that signals are handled on."""
     assert _run(_SIGNAL_AFTER_ENGINES, tmp_path, str(exported_toy.folder), engines) == "SIGTERM"

@@ -106,26 +106,34 @@ def count_operations(model: str) -> tuple[int, float]:
     if (folder / RUN_FILE).is_file():
         return _count_in_torch(load_run(folder))
     Detector.from_name(model)  # checks the files, and says what is wrong with them
-    core = openvino_core()
     parameters: dict[bytes, int] = {}
     macs = 0.0
     for path in sorted(folder.glob("*.fp32.xml")):
-        graph = core.read_model(path)
-        graph.reshape(
-            {
-                tensor: [
-                    _COUNTED_PX if length.is_dynamic else length.get_length()
-                    for length in tensor.partial_shape
-                ]
-                for tensor in graph.inputs
-            }
-        )
-        # The first models of both networks see a frame around what counts, the others do not.
-        frame_px = 2 * FIRST_LAYER_PAD_PX if graph.input(0).get_element_type().get_type_name() == "u8" else 0
-        for operation in graph.get_ops():
-            macs += _macs_of(operation) / (_COUNTED_PX - frame_px) ** 2
-            parameters |= _parameters_of(operation)
+        in_graph, graph_macs = count_in_graph(path)
+        parameters |= in_graph
+        macs += graph_macs
     return sum(parameters.values()), macs
+
+
+def count_in_graph(path: Path) -> tuple[dict[bytes, int], float]:
+    """Sizes of the parameters of one exported graph, by their content, and its multiply-accumulates per pixel."""
+    graph = openvino_core().read_model(path)
+    graph.reshape(
+        {
+            tensor: [
+                _COUNTED_PX if length.is_dynamic else length.get_length() for length in tensor.partial_shape
+            ]
+            for tensor in graph.inputs
+        }
+    )
+    # The first models of both networks see a frame around what counts, the others do not.
+    frame_px = 2 * FIRST_LAYER_PAD_PX if graph.input(0).get_element_type().get_type_name() == "u8" else 0
+    parameters: dict[bytes, int] = {}
+    macs = 0.0
+    for operation in graph.get_ops():
+        macs += _macs_of(operation) / (_COUNTED_PX - frame_px) ** 2
+        parameters |= _parameters_of(operation)
+    return parameters, macs
 
 
 def _macs_of(operation: Any) -> float:

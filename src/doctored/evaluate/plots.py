@@ -48,6 +48,7 @@ def robustness_plot(points: Sequence[RobustnessPoint]) -> bytes:
     scores = {
         "pixel_auc": "pixel AUC",
         "image_auc": "image AUC",
+        "detected": "detected",
         "false_alarms": "false alarms",
     }
     shown = [name for name in scores if any(getattr(point, name) is not None for point in points)]
@@ -77,7 +78,7 @@ def robustness_plot(points: Sequence[RobustnessPoint]) -> bytes:
                     color=_COLOURS[number % len(_COLOURS)],
                     label=f"{model} ({data})" if several else model,
                 )
-            panel.axhline(0.05 if score == "false_alarms" else 0.5, **_CHANCE)
+            panel.axhline(0.05 if score in ("detected", "false_alarms") else 0.5, **_CHANCE)
             _tidy(panel)
             panel.tick_params(axis="x", labelsize=7)
             if row == len(shown) - 1:

@@ -1,7 +1,8 @@
 """What later treatment of a picture does to scores: the field's sweep, and what platforms and screens do.
 
-The sweep (JPEG, blur, noise, resizing) is what papers report. The controls are what happens to honest pictures on
-their way through the world: a model that answers these with alarms is of no use, however well it ranks pixels.
+The sweep (JPEG, blur, noise, resizing, median filter) is what papers report, and what somebody does who wants to hide
+a forgery. The controls are what happens to honest pictures on their way through the world: a model that answers these
+with alarms is of no use, however well it ranks pixels.
 """
 
 from collections.abc import Sequence
@@ -22,10 +23,10 @@ class Perturbation:
     """One treatment at one strength.
 
     Attributes:
-        family: What is done: "jpeg", "blur", "noise" or "resize" of the field's sweep; "saved_again", "webp",
+        family: What is done: "jpeg", "blur", "noise", "resize" or "median" of the field's sweep; "saved_again", "webp",
             "platform" or "screenshot" of the controls.
-        level: How strongly: JPEG or WebP quality; blur kernel in px; variance of the noise in squared grey
-            levels; factor of the size; how many platforms; scale on the screen.
+        level: How strongly: JPEG or WebP quality; kernel of blur or median filter in px; variance of the noise in
+            squared grey levels; factor of the size; how many platforms; scale on the screen.
     """
 
     family: str
@@ -42,18 +43,20 @@ _LEVELS: dict[str, tuple[float, ...]] = {
     "blur": (3, 7, 11, 15, 19, 23),
     "noise": (3, 7, 11, 15, 19, 23),
     "resize": (0.78, 0.64, 0.5, 0.37, 0.25),
+    "median": (3, 5, 7),
     "saved_again": (95, 85, 75),
     "webp": (90, 75, 60),
     "platform": (1, 2, 3),
     "screenshot": (1.3, 1.0, 0.8, 0.6),
 }
-SWEEP = ("jpeg", "blur", "noise", "resize")
+SWEEP = ("jpeg", "blur", "noise", "resize", "median")
 CONTROLS = ("saved_again", "webp", "platform", "screenshot")
 AXES = {
     "jpeg": "JPEG quality",
     "blur": "Gaussian blur, kernel (px)",
     "noise": "Gaussian noise, variance",
     "resize": "resized by",
+    "median": "median filter, kernel (px)",
     "saved_again": "cropped, JPEG quality",
     "webp": "WebP quality",
     "platform": "platforms passed",
@@ -75,17 +78,18 @@ def perturbed(shown: Shown, view: str) -> Shown:
         shown: The picture as it was.
         view: `Perturbation.view` of the perturbation.
     """
-    from doctored.synth.operators.blur import gaussian_blur
+    from doctored.synth.operators.blur import gaussian_blur, median_blur
     from doctored.synth.steps import Grain, Save, encode, follow
 
     family, level_text = view.split(":")
     level = float(level_text)
     pixels = shown.picture.pixels
     masks = [mask for mask in (shown.gt_mask, shown.ignored) if mask is not None]
-    if family == "blur":
+    if family in ("blur", "median"):
         steps: tuple[Any, ...] = ()
+        blur = gaussian_blur if family == "blur" else median_blur
         # The draws of an operator are not needed here.
-        pixels = gaussian_blur(pixels, int(level), np.random.default_rng(0))
+        pixels = blur(pixels, int(level), np.random.default_rng(0))
     elif family == "noise":
         # The same noise for every picture would be a pattern; the file's hash gives each its own.
         steps = (Grain(float(np.sqrt(level)), int(shown.picture.sha256[:8], 16)),)
@@ -132,8 +136,9 @@ class RobustnessPoint:
         pixel_auc: Mean over the manipulated pictures that still show both classes; None if none does.
         image_auc: Of the image score, perturbed manipulated against perturbed authentic pictures; None without
             authentic ones.
-        false_alarms: Share of perturbed authentic pictures above the score that 5 % of the unperturbed ones
+        detected: Share of perturbed manipulated pictures above the score that 5 % of the unperturbed authentic ones
             exceed; None without authentic ones.
+        false_alarms: The same share of the perturbed authentic pictures.
         pictures: Manipulated pictures that `pixel_auc` is made of.
         authentic: Authentic pictures.
     """
@@ -145,6 +150,7 @@ class RobustnessPoint:
     level: float
     pixel_auc: float | None
     image_auc: float | None
+    detected: float | None
     false_alarms: float | None
     pictures: int
     authentic: int
@@ -190,7 +196,10 @@ def _point(
 
     family, level = view.split(":")
     aucs = [record["pixel_auc"] for record in records if record["pixel_auc"] is not None]
-    authentic = np.array([record["score"] for record in records if record["kind"] == "authentic"])
+    forged, authentic = (
+        np.array([record["score"] for record in records if record["kind"] == kind])
+        for kind in ("manipulated", "authentic")
+    )
     try:
         ranking = image_auc(
             [record["score"] for record in records], [record["kind"] == "manipulated" for record in records]
@@ -205,6 +214,7 @@ def _point(
         level=float(level),
         pixel_auc=float(np.mean(aucs)) if aucs else None,
         image_auc=ranking,
+        detected=None if threshold is None or not len(forged) else float((forged > threshold).mean()),
         false_alarms=None if threshold is None else float((authentic > threshold).mean()),
         pictures=len(aucs),
         authentic=len(authentic),

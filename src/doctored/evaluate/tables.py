@@ -200,15 +200,19 @@ def _robustness_table(points: Sequence[RobustnessPoint]) -> Table:
             point.model,
             point.family,
             f"{point.level:g}",
-            *(_number(value) for value in (point.pixel_auc, point.image_auc, point.false_alarms)),
+            *map(_number, (point.pixel_auc, point.image_auc, point.detected, point.false_alarms)),
         )
         for point in points
     ]
     title = (
-        f"Robustness, {points[0].pictures} manipulated and {points[0].authentic} authentic pictures; false alarms at "
-        "the score that 5 % of the untreated authentic ones exceed"
+        f"Robustness, {points[0].pictures} manipulated and {points[0].authentic} authentic pictures; detected and "
+        "false alarms: shares above the score that 5 % of the untreated authentic ones exceed"
     )
-    return title, ("detector", "treatment", "level", "pixel AUC", "image AUC", "false alarms"), lines
+    return (
+        title,
+        ("detector", "treatment", "level", "pixel AUC", "image AUC", "detected", "false alarms"),
+        lines,
+    )
 
 
 def cost_markdown(costs: Sequence[Cost]) -> str:

@@ -71,7 +71,7 @@ def test_filters(scanned):
     for wanted, expected in (
         (Filter(errors=True), lambda r: r.error is not None),
         (Filter(above=middle), lambda r: r.error is None and r.detection_score >= middle),
-        (Filter(match="*/c*.png"), lambda r: r.path.endswith("copy.png")),
+        (Filter(match="*/photos/c*.png"), lambda r: r.path.endswith("copy.png")),
         (Filter(verdict="no_signs"), lambda r: r.verdict == "no_signs"),
         (Filter(since=judged[2].analysed_at), lambda r: r.analysed_at >= judged[2].analysed_at),
     ):
