@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from doctored.core import reduction
-from doctored.core.reduction import reduce_map, reduce_pixels, reduction_factor
+from doctored.core.reduction import add_enlarged, reduce_map, reduce_pixels, reduction_factor
 
 RNG = np.random.default_rng(0)
 
@@ -32,6 +33,18 @@ def test_reduction_agrees_with_a_slow_loop(size_hw, factor):
         assert np.abs(small[row, column] - block.mean(axis=(0, 1))).max() <= 1
     for row, column, block in blocks(localization_map, factor):
         assert small_map[row, column] == block.max()
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (37, 53), (40, 60), (1, 90), (90, 1)])
+@pytest.mark.parametrize("factor", [1, 2, 3, 4])
+def test_enlarging_agrees_with_scipy(size_hw, factor):
+    height, width = size_hw
+    small = RNG.random((-(-height // factor), -(-width // factor))).astype(np.float32)
+    whole = ndimage.zoom(small, factor, order=1, mode="nearest", grid_mode=True)
+    before = RNG.random(size_hw).astype(np.float32)
+    total = before.copy()
+    add_enlarged(total, small, factor)
+    np.testing.assert_allclose(total, before + whole[:height, :width], atol=1e-5)
 
 
 @pytest.mark.parametrize(

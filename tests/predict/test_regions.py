@@ -10,6 +10,7 @@ from doctored.predict.regions import (
     TileRegions,
     as_regions,
     count_votes,
+    enlarged,
     map_of,
     merge,
     pieces_of,
@@ -50,6 +51,16 @@ def test_only_inner_ends_of_a_tile_cut():
 def test_a_region_that_two_tiles_show_whole_comes_once_the_surest_way():
     first, second = _piece((400, 100, 500, 200), LEFT, 0.7), _piece((404, 98, 504, 203), RIGHT, 0.8)
     assert merge([first, second], 8) == [(second,)]
+
+
+def test_a_region_seen_at_two_sizes_comes_once():
+    whole = (0.0, 0.0, 80.0, 60.0)
+    large = _piece((10, 10, 30, 40), whole, 0.6)
+    small = enlarged(_piece((5, 5, 15, 21), (0, 0, 40, 30), 0.7), 2)
+    assert (small.box, small.seen, small.reduction) == ((10, 10, 30, 42), whole, 2)
+    assert merge([large, small], 8) == [(small,)]
+    of_one_tile = replace(small, reduction=1)
+    assert merge([large, of_one_tile], 8) == [(of_one_tile,), (large,)]
 
 
 def test_regions_of_one_tile_are_left_as_the_network_told_them_apart():

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from doctored.core.errors import ConfigError
 from doctored.models.constrained_rcnn.paste import roi_votes
@@ -105,7 +106,10 @@ class _OneRegion:
 
 
 @pytest.mark.parametrize("box", [(100, 200, 160, 300), (1500, 300, 2300, 1300), (1010, 1000, 1190, 1190)])
-def test_a_region_comes_once_wherever_the_tiles_end(box: tuple[int, int, int, int]):
+def test_a_region_comes_once_wherever_the_tiles_end(
+    box: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("doctored.predict.witnesses.REDUCTIONS", (1,))
     pixels = np.zeros((1900, 2600, 3), np.uint8)
     left, top, right, bottom = box
     pixels[top:bottom, left:right] = 255
@@ -168,6 +172,42 @@ def test_the_map_is_the_mean_over_all_views_and_the_first_gives_the_regions():
     assert not released.localization_map[90:].any()
 
 
+def test_large_pictures_are_seen_reduced_too(monkeypatch: pytest.MonkeyPatch):
+    pixels = np.zeros((512, 701, 3), np.uint8)
+    pixels[100:261, 201:330] = 255
+    engine, steps = _OneRegion(), []
+    witness = ConstrainedRCNNWitness("constrained-rcnn", "00", engine)
+    finding = witness.look(pixels, lambda *step: steps.append(step))
+    assert engine.seen == 4 * [(512, 701)] + 4 * [(256, 351)] + 4 * [(128, 176)]
+    assert steps == [(done, 12) for done in range(1, 13)]
+
+    monkeypatch.setattr("doctored.predict.witnesses.REDUCTIONS", (1,))
+    expected = np.zeros((512, 701))
+    for factor in (1, 2, 4):
+        wide = np.pad(pixels.astype(float), ((0, 0), (0, -701 % factor), (0, 0)), mode="edge")
+        small = wide.reshape(512 // factor, factor, -1, factor, 3).mean(axis=(1, 3)).round().astype(np.uint8)
+        alone = ConstrainedRCNNWitness("constrained-rcnn", "00", _OneRegion()).look(small, None)
+        large = ndimage.zoom(alone.localization_map, factor, order=1, mode="nearest", grid_mode=True)
+        expected += large[:512, :701] / factor / (1 + 1 / 2 + 1 / 4)
+        if factor == 1:
+            assert finding.raw_score == alone.raw_score
+    assert [region.box_xyxy for region in finding.regions] == [(201, 100, 330, 261)]
+    np.testing.assert_allclose(finding.localization_map, expected, atol=1e-5)
+
+
+def test_a_region_that_only_a_reduction_shows_is_one_of_the_picture():
+    class OfQuarters(_OneRegion):
+        def regions(self, image_tile: np.ndarray) -> TileRegions:
+            return super().regions(image_tile if len(image_tile) == 150 else np.zeros_like(image_tile))
+
+    pixels = np.zeros((600, 800, 3), np.uint8)
+    pixels[40:600, 120:400] = 255
+    (region,) = ConstrainedRCNNWitness("constrained-rcnn", "00", OfQuarters()).look(pixels, None).regions
+    assert region.box_xyxy == (120, 40, 400, 600)
+    assert region.mask.shape == (560, 280)
+    assert region.mask.all()
+
+
 def test_scores_are_finer_than_those_of_regions():
     """Of regions that no longer differ, more and surer regions of interest do."""
     found = _OneRegion().regions(np.ones((40, 40, 3), np.uint8))
@@ -185,7 +225,7 @@ def test_scores_are_finer_than_those_of_regions():
 def test_pictures_are_seen_whole_up_to_a_megapixel_and_a_half_and_in_given_tiles():
     engine = _OneRegion()
     ConstrainedRCNNWitness("constrained-rcnn", "00", engine).look(np.zeros((1000, 1500, 3), np.uint8), None)
-    assert engine.seen == 4 * [(1000, 1500)]
+    assert engine.seen == 4 * [(1000, 1500)] + 4 * [(500, 750)] + 4 * [(250, 375)]
     engine.seen.clear()
     ConstrainedRCNNWitness("constrained-rcnn", "00", engine, 600).look(
         np.zeros((1000, 1500, 3), np.uint8), None
@@ -208,8 +248,9 @@ def test_networks_of_another_scale_see_all_at_once_and_say_so():
 def test_an_estimate_counts_overlaps_and_the_networks_own_scale(monkeypatch: pytest.MonkeyPatch):
     witness = ConstrainedRCNNWitness("constrained-rcnn", "00", _OneRegion())
     monkeypatch.setattr(witness, "_time_probe", lambda: 1e-6)
-    assert witness.estimate_seconds((1000, 1000)) == pytest.approx(4)  # seen four times
-    assert 4 * 12 < witness.estimate_seconds((3000, 4000)) < 4 * 24
+    assert witness.estimate_seconds((500, 500)) == pytest.approx(1)  # seen four times
+    assert witness.estimate_seconds((1000, 1000)) == pytest.approx(4 * (1 + 1 / 4 + 1 / 16))
+    assert 4 * 15.75 < witness.estimate_seconds((3000, 4000)) < 4 * 30
     resizing = ConstrainedRCNNWitness("constrained-rcnn", "00", _OneRegion(compat()))
     monkeypatch.setattr(resizing, "_time_probe", lambda: 1e-6)
     assert resizing.estimate_seconds((2000, 3000)) == pytest.approx(0.54)

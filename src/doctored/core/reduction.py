@@ -1,4 +1,4 @@
-"""Smaller versions of large pictures and maps, made in bands of rows to hold no second copy of them."""
+"""Smaller versions of large pictures and maps, and back, made in bands of rows to hold no second copy of them."""
 
 from __future__ import annotations
 
@@ -53,6 +53,27 @@ def reduce_map(localization_map: npt.NDArray[np.float32], factor: int) -> npt.ND
         for band in _bands(localization_map, factor)
     ]
     return np.concatenate(bands)
+
+
+def add_enlarged(total: npt.NDArray[np.float32], small_map: npt.NDArray[np.float32], factor: int) -> None:
+    """Add a map of a reduced picture to one of the picture itself, in place, bilinearly between centres of pixels.
+
+    Args:
+        total: (H, W) float32.
+        small_map: (ceil(H / factor), ceil(W / factor)) float32.
+        factor: 1 or more.
+    """
+    if factor == 1:
+        total += small_map
+        return
+    height, width = total.shape
+    image = Image.fromarray(small_map)
+    rows = max(1, _BAND_PX // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        # What lies beside the box is seen where the filter reaches over it, so bands meet without a seam.
+        box = (0, top / factor, width / factor, bottom / factor)
+        total[top:bottom] += np.asarray(image.resize((width, bottom - top), Image.Resampling.BILINEAR, box))
 
 
 def _bands(array: _Array, factor: int) -> list[_Array]:

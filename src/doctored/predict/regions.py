@@ -1,7 +1,7 @@
 """Regions of a picture from those of its tiles."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,7 @@ class Piece:
         mask: (14, 14) float32 over the box.
         seen: What the tile shows of the picture, like the box.
         cut: Whether the box reaches an end of the tile that is not one of the picture.
+        reduction: By what the picture was divided for the network.
     """
 
     box: Box
@@ -69,6 +70,7 @@ class Piece:
     mask: NDArray[np.float32]
     seen: Box
     cut: bool
+    reduction: int = 1
 
 
 Whole = tuple[Piece, ...]
@@ -93,16 +95,29 @@ def pieces_of(tile: Tile, found: TileRegions, size_hw: tuple[int, int]) -> list[
     return pieces
 
 
+def enlarged(piece: Piece, factor: int) -> Piece:
+    """A piece of a picture from that of the picture divided by a factor."""
+    if factor == 1:
+        return piece
+    box, seen = (_times(corners, factor) for corners in (piece.box, piece.seen))
+    return replace(piece, box=box, seen=seen, reduction=factor)
+
+
+def _times(box: Box, factor: int) -> Box:
+    return box[0] * factor, box[1] * factor, box[2] * factor, box[3] * factor
+
+
 def merge(pieces: Sequence[Piece], most: int) -> list[Whole]:
     """The regions of the picture, surest first, each of them once.
 
-    Two pieces of different tiles show one region if their boxes agree (IoU above 0.5) on what both tiles see. That
-    holds for pieces that one tile cuts off and another does not, where the boxes themselves hardly overlap. Of
-    pieces that show one region, a whole one counts alone, the surest if there are several. Where every tile cuts
-    the region off, it is all of its pieces together. Regions of one tile were told apart by the network.
+    Two pieces of different tiles, or of the picture at different sizes, show one region if their boxes agree (IoU
+    above 0.5) on what both tiles see. That holds for pieces that one tile cuts off and another does not, where the
+    boxes themselves hardly overlap. Of pieces that show one region, a whole one counts alone, the surest if there are
+    several. Where every tile cuts the region off, it is all of its pieces together. Regions of one tile were told
+    apart by the network.
 
     Args:
-        pieces: Of all tiles.
+        pieces: Of all tiles at all sizes.
         most: Regions to keep.
     """
     ordered = sorted(pieces, key=lambda piece: -piece.score)
@@ -123,7 +138,7 @@ def merge(pieces: Sequence[Piece], most: int) -> list[Whole]:
 
 
 def _same(piece: Piece, other: Piece) -> bool:
-    if piece.seen == other.seen:
+    if (piece.seen, piece.reduction) == (other.seen, other.reduction):
         return False
     shared = _common(piece.seen, other.seen)
     return _iou(_common(piece.box, shared), _common(other.box, shared)) > _SAME_IOU

@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,15 +11,18 @@ from numpy.typing import NDArray
 
 from doctored.core.errors import ConfigError, DataError
 from doctored.core.inspection import Region, WitnessFinding
+from doctored.core.reduction import add_enlarged, reduce_pixels
 from doctored.models.constrained_rcnn.scaling import scaling_for
 from doctored.predict.engine import ConstrainedRCNNEngine, ManTraNetEngine
 from doctored.predict.families import WINDOW_PX, ImcHead, mean_feature_of, window_of
 from doctored.predict.localize import LocalizationPlan, ProgressCallback, localization_logits
 from doctored.predict.raw_score import LARGEST_REGION, MOST_VOTED, ScoreRule
 from doctored.predict.regions import (
+    Piece,
     TileRegions,
     as_regions,
     count_votes,
+    enlarged,
     map_of,
     merge,
     pieces_of,
@@ -45,12 +47,25 @@ VIEWS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 """How a Constrained R-CNN sees a picture: as it is, left and right exchanged, upside down, and both.
 
 Steps along rows and columns. What was done to a picture does not depend on where it is up, the network's answer does a
-little. The map is the mean over all views; regions and score are those of the picture as it is. The released network
-looks once.
+little. The map is the mean over all views; regions are those of the first, and the score is that of the picture as it
+is. The released network looks once.
 """
 
 VIEWED_PX = 32_000_000
-"""Larger pictures are seen once, for the sake of time and memory."""
+"""Larger pictures are not turned and mirrored, for the sake of time and memory."""
+
+REDUCTIONS = (1, 2, 4)
+"""By what a Constrained R-CNN sees large pictures divided; map and regions come from all of them.
+
+It learned from crops of 256 px. Of a manipulated region that is larger than such a crop its own pixels show the inside
+alone, where nothing is odd; at a half and a quarter of the size the region ends inside of what the network looks at.
+"""
+
+REDUCED_FROM_PX, SMALLEST_REDUCED_PX = 512, 128
+"""The short side from which on pictures are seen reduced too, and the least that may be left of it.
+
+In smaller pictures regions are small enough, and a reduction loses traces that their own pixels have.
+"""
 
 
 class Witness(Protocol):
@@ -219,7 +234,7 @@ class ConstrainedRCNNWitness:
         on_progress: ProgressCallback | None,
         known: Iterable[TileRegions] | None = None,
     ) -> WitnessFinding:
-        """What it says of a picture (H, W, 3) uint8, seen in all `VIEWS`.
+        """What it says of a picture (H, W, 3) uint8, seen in all `VIEWS` at all `REDUCTIONS` that suit its size.
 
         Args:
             pixels: The picture.
@@ -230,25 +245,40 @@ class ConstrainedRCNNWitness:
             DataError: What is known is not of as many tiles as the picture has.
         """
         size_hw = (pixels.shape[0], pixels.shape[1])
-        views, steps = self._views(size_hw), self.steps(size_hw)
+        views, factors, steps = self._views(size_hw), self._reductions(size_hw), self.steps(size_hw)
         localization_map = np.zeros(size_hw, np.float32)
-        for number, (down, right) in enumerate(views):
+        pieces: list[Piece] = []
+        raw_score: float | None = None
+        done = 0
 
-            def forward(done: int, of_view: int, before: int = number) -> None:
-                if on_progress is not None:
-                    on_progress(before * of_view + done, steps)
+        def forward(_: int, __: int) -> None:
+            nonlocal done
+            done += 1
+            if on_progress is not None:
+                on_progress(done, steps)
 
-            if number > 0 or known is None:
-                view = pixels[::down, ::right].copy()
-                seen: Iterable[TileRegions] = self.look_at_tiles(view, forward)
-            else:
-                seen = known
-            finding = self.finding(size_hw, seen)
-            if number == 0:
-                first = finding
-            localization_map += finding.localization_map[::down, ::right]
-        localization_map /= len(views)
-        return replace(first, localization_map=localization_map)
+        for factor in factors:
+            reduced = reduce_pixels(pixels, factor)
+            reduced_hw = (reduced.shape[0], reduced.shape[1])
+            of_factor = np.zeros(reduced_hw, np.float32)
+            for down, right in views:
+                if raw_score is None and known is not None:
+                    found_of_tiles = known
+                    done += len(self._tiles(size_hw))
+                else:
+                    found_of_tiles = self.look_at_tiles(reduced[::down, ::right].copy(), forward)
+                of_view, votes = self._put_together(reduced_hw, found_of_tiles)
+                of_factor += self._map_of(of_view, votes)[::down, ::right]
+                if (down, right) == VIEWS[0]:
+                    pieces += [enlarged(piece, factor) for piece in of_view]
+                if raw_score is None:
+                    raw_score = self.score_rule.score(votes)
+            # A reduction counts half as much as one of half its factor: the more is lost, the less it knows.
+            of_factor /= factor
+            add_enlarged(localization_map, of_factor, factor)
+        localization_map /= len(views) * sum(1 / factor for factor in factors)
+        assert raw_score is not None  # there is always a view
+        return self._finding(raw_score, localization_map, pieces)
 
     def look_at_tiles(
         self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None
@@ -270,38 +300,48 @@ class ConstrainedRCNNWitness:
         Raises:
             DataError: They are not of as many tiles as the picture has.
         """
-        settings = self.engine.settings
+        pieces, votes = self._put_together(size_hw, found_of_tiles)
+        return self._finding(self.score_rule.score(votes), self._map_of(pieces, votes), pieces)
+
+    def _put_together(
+        self, size_hw: tuple[int, int], found_of_tiles: Iterable[TileRegions]
+    ) -> tuple[list[Piece], NDArray[np.float32]]:
+        """Pieces of regions, and votes (H, W), of a view from those of its tiles."""
         found_of_tiles, tiles = list(found_of_tiles), self._tiles(size_hw)
         if len(found_of_tiles) != len(tiles):
             raise DataError(
                 f"an earlier look saw {len(found_of_tiles)} tiles of a picture that is cut into {len(tiles)} now; "
                 "look again"
             )
-        votes = self._votes(size_hw, found_of_tiles)
         pieces = [
             piece
             for tile, found in zip(tiles, found_of_tiles, strict=True)
             for piece in pieces_of(tile, found, size_hw)
         ]
-        wholes = merge(pieces, settings.mask_rois_test)
-        return WitnessFinding(
-            self.name,
-            self.sha256,
-            self.score_rule.score(votes),
-            map_of(wholes, votes, settings),
-            as_regions(wholes, size_hw, settings),
-            scaling_for(size_hw, settings).factor,
-        )
+        return pieces, self._votes(size_hw, found_of_tiles)
+
+    def _map_of(self, pieces: Sequence[Piece], votes: NDArray[np.float32]) -> NDArray[np.float32]:
+        settings = self.engine.settings
+        return map_of(merge(pieces, settings.mask_rois_test), votes, settings)
+
+    def _finding(
+        self, raw_score: float, localization_map: NDArray[np.float32], pieces: Sequence[Piece]
+    ) -> WitnessFinding:
+        settings = self.engine.settings
+        size_hw = (localization_map.shape[0], localization_map.shape[1])
+        regions = as_regions(merge(pieces, settings.mask_rois_test), size_hw, settings)
+        scale = scaling_for(size_hw, settings).factor
+        return WitnessFinding(self.name, self.sha256, raw_score, localization_map, regions, scale)
 
     def estimate_seconds(self, size_hw: tuple[int, int]) -> float:
         if self._seconds_per_px is None:
             self._seconds_per_px = self._time_probe()
-        seen_px = sum(self._network_px(tile) for tile in self._tiles(size_hw))
+        seen_px = sum(self._network_px(tile) for tile in self._tiles_of_reductions(size_hw))
         return self._seconds_per_px * seen_px * len(self._views(size_hw))
 
     def steps(self, size_hw: tuple[int, ...]) -> int:
         height, width = size_hw
-        return len(self._tiles((height, width))) * len(self._views((height, width)))
+        return len(self._tiles_of_reductions((height, width))) * len(self._views((height, width)))
 
     def family_of(self, pixels: NDArray[np.uint8], region: Region) -> tuple[str, float] | None:
         return None
@@ -310,6 +350,20 @@ class ConstrainedRCNNWitness:
         whole_px = size_hw[0] * size_hw[1]
         resizes = self.engine.settings.short_side_px is not None
         return blocks(size_hw, whole_px if resizes else self._tile_px, OVERLAP_PX // 2)
+
+    def _tiles_of_reductions(self, size_hw: tuple[int, int]) -> list[Tile]:
+        height, width = size_hw
+        return [
+            tile
+            for factor in self._reductions(size_hw)
+            for tile in self._tiles((-(-height // factor), -(-width // factor)))
+        ]
+
+    def _reductions(self, size_hw: tuple[int, int]) -> Sequence[int]:
+        settings = self.engine.settings
+        if settings.compat or settings.short_side_px is not None or min(size_hw) < REDUCED_FROM_PX:
+            return REDUCTIONS[:1]
+        return [factor for factor in REDUCTIONS if min(size_hw) >= factor * SMALLEST_REDUCED_PX]
 
     def _views(self, size_hw: tuple[int, int]) -> Sequence[tuple[int, int]]:
         once = self.engine.settings.compat or size_hw[0] * size_hw[1] > VIEWED_PX
