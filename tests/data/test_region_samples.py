@@ -123,3 +123,32 @@ def test_generated_forgeries_keep_what_a_copy_move_copied_apart():
         assert kept.technique == "copy_move"
         assert flips[number].gt_mask.sum() == forgery.gt_mask.sum()
     assert any(not np.array_equal(flips[n].gt_mask, straight[n].gt_mask) for n in range(4))
+
+
+def test_some_forgeries_are_made_large_and_halved():
+    rng = np.random.default_rng(0)
+    photographs = [
+        Source(str(n), "", np.kron(rng.integers(0, 255, (20, 20, 3)), np.ones((16, 16, 1))).astype(np.uint8))
+        for n in range(2)
+    ]
+    small, large = (ForgeryStream(photographs, size, 0, {"copy_move": 1.0}) for size in (96, 192))
+    mixed = GeneratedSamples(small, flip=False, large=large, halved_share=0.5)
+    halved = 0
+    for number in range(12):
+        sample = mixed[number]
+        assert sample.image.shape == (96, 96, 3)
+        if np.array_equal(sample.image, small[number].image):
+            np.testing.assert_array_equal(sample.gt_mask, small[number].gt_mask)
+            continue
+        halved += 1
+        forgery = large[number]
+        for row, column in ((0, 0), (40, 17), (95, 95)):
+            block = np.s_[2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+            assert np.abs(sample.image[row, column] - forgery.image[block].mean(axis=(0, 1))).max() <= 1
+        means = [
+            mask[0::2, 0::2].astype(float) + mask[1::2, 0::2] + mask[0::2, 1::2] + mask[1::2, 1::2]
+            for mask in (forgery.gt_mask, forgery.ignore_mask)
+        ]
+        np.testing.assert_array_equal(sample.gt_mask, means[0] >= 2)
+        np.testing.assert_array_equal(sample.ignore_mask, means[1] >= 2)
+    assert 2 <= halved <= 10

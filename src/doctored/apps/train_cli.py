@@ -589,7 +589,9 @@ def _generated(
     learn, held_out, source = _pools(folder, split, free_only, pool, annotations, smallest_side_px(size_px))
     shares = {kind: DEFAULT_SHARES[kind] for kind in settings.kinds}
     removals = prepared_removals(learn, pool / "removals", size_px) if "removal" in settings.kinds else None
-    made = GeneratedSamples(ForgeryStream(learn, size_px, settings.seed, shares, removals=removals))
+    large = ForgeryStream(learn, 2 * size_px, settings.seed, shares) if settings.halved_share else None
+    stream = ForgeryStream(learn, size_px, settings.seed, shares, removals=removals)
+    made = GeneratedSamples(stream, large=large, halved_share=settings.halved_share)
     checked = GeneratedSamples(ForgeryStream(held_out, size_px, 385, shares), flip=False)
     return made, checked, TWO_CLASSES if settings.two_classes else TECHNIQUES, source
 

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from doctored.core.reduction import reduce_pixels
 from doctored.core.sample import Sample
 from doctored.data.boxes import boxes_from_mask
 from doctored.data.crops import flipped
@@ -33,20 +34,47 @@ class SamplesByNumber(Protocol):
 
 
 class GeneratedSamples:
-    """Forgeries of a stream by number, flipped at random unless they are to be checked on."""
+    """Forgeries of a stream by number, flipped at random unless they are to be checked on.
 
-    def __init__(self, stream: ForgeryStream, flip: bool = True) -> None:
+    Args:
+        stream: Where they come from.
+        flip: Whether they are flipped.
+        large: Forgeries of twice the side, some of which take the place of those of the stream, halved: that is how
+            large pictures are seen later. None has none of them.
+        halved_share: How many.
+    """
+
+    def __init__(
+        self,
+        stream: ForgeryStream,
+        flip: bool = True,
+        large: ForgeryStream | None = None,
+        halved_share: float = 0.0,
+    ) -> None:
         self._stream, self._flip = stream, flip
+        self._large, self._halved_share = large, halved_share
 
     def __getitem__(self, number: int) -> Sample:
-        forgery = self._stream[number]
-        nothing = np.zeros((0, 4), np.int64)
-        sample = Sample(
-            forgery.image, forgery.gt_mask, forgery.ignore_mask, nothing, forgery.technique, str(number)
-        )
+        sample = self._sample(number)
         return (
             flipped(sample, np.random.default_rng((self._stream.seed, number, 3))) if self._flip else sample
         )
+
+    def _sample(self, number: int) -> Sample:
+        rng = np.random.default_rng((self._stream.seed, number, 5))
+        halve = self._large is not None and rng.random() < self._halved_share
+        forgery = self._large[number] if halve and self._large is not None else self._stream[number]
+        image, gt_mask, ignore_mask = forgery.image, forgery.gt_mask, forgery.ignore_mask
+        if halve:
+            image, gt_mask = reduce_pixels(image, 2), _halved(gt_mask)
+            ignore_mask = None if ignore_mask is None else _halved(ignore_mask)
+        nothing = np.zeros((0, 4), np.int64)
+        return Sample(image, gt_mask, ignore_mask, nothing, forgery.technique, str(number))
+
+
+def _halved(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """True where at least two of four pixels are; sides are even."""
+    return mask.reshape(mask.shape[0] // 2, 2, mask.shape[1] // 2, 2).sum(axis=(1, 3), dtype=np.uint8) >= 2
 
 
 @dataclass(frozen=True)

@@ -255,6 +255,8 @@ class RcnnSettings(LoopSettings):
     Attributes:
         crop_px: Side of a training crop, at the pictures' own resolution.
         kinds: Kinds of generated forgery to learn from, of `core.forgery.TECHNIQUES`.
+        halved_share: Share of the generated forgeries that are made at twice the crop's side and then halved, as
+            large pictures are seen later.
         two_classes: Tell manipulated from authentic regions only, not the techniques apart.
         rpn_batch: Anchors per picture that the region proposal network is trained on.
         roi_batch: Proposals per picture that the box head is trained on.
@@ -275,6 +277,7 @@ class RcnnSettings(LoopSettings):
     held_out_crops: int = 64
     crop_px: int = 512
     kinds: tuple[str, ...] = TECHNIQUES
+    halved_share: float = 0.0
     two_classes: bool = False
     rpn_batch: int = 256
     roi_batch: int = 256
@@ -288,7 +291,7 @@ class RcnnSettings(LoopSettings):
         _check_surroundings(self.crop_px)
         if self.noise not in ("whole", "boxes"):
             raise ConfigError(f"the training setting noise is {self.noise!r}; choose 'whole' or 'boxes'")
-        for name in ("noise_share", "jpeg_share"):
+        for name in ("halved_share", "noise_share", "jpeg_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"the training setting {name} is {getattr(self, name)}; it lies in 0..1")
 
