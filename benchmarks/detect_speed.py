@@ -103,7 +103,7 @@ def _seconds_at_peak(kind: str, graphs: dict[str, float], peaks: dict[str, float
     """For one megapixel; 0 for what the peak is not of."""
     from doctored.predict.cpu_features import fast_arithmetic
 
-    if kind not in peaks or not graphs:
+    if kind not in peaks:
         return 0.0
     detector_precision = kind
     if kind == "int8":
@@ -244,9 +244,8 @@ def _measure_peak(kind: str, _: float, __: str, threads: int) -> dict[str, float
         kernel_node = rounded(ops.constant(kernel), 0.1)
         values = ops.convolution(rounded(values, 4.0), kernel_node, [1, 1], [1, 1], [1, 1], [1, 1])
         values = ops.relu(values)
-    hint = "f32" if precision == "int8" else {"fp32": "f32", "bf16": "bf16"}[precision]
     settings = {
-        "INFERENCE_PRECISION_HINT": hint,
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "INFERENCE_NUM_THREADS": threads,
         "ENABLE_CPU_PINNING": False,
     }

@@ -62,10 +62,10 @@ class GeneratedSamples:
 
     def _sample(self, number: int) -> Sample:
         rng = np.random.default_rng((self._stream.seed, number, 5))
-        halve = self._large is not None and rng.random() < self._halved_share
-        forgery = self._large[number] if halve and self._large is not None else self._stream[number]
+        stream = self._stream if self._large is None or rng.random() >= self._halved_share else self._large
+        forgery = stream[number]
         image, gt_mask, ignore_mask = forgery.image, forgery.gt_mask, forgery.ignore_mask
-        if halve:
+        if stream is self._large:
             image, gt_mask = reduce_pixels(image, 2), _halved(gt_mask)
             ignore_mask = None if ignore_mask is None else _halved(ignore_mask)
         nothing = np.zeros((0, 4), np.int64)

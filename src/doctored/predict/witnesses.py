@@ -260,13 +260,14 @@ class ConstrainedRCNNWitness:
         for factor in factors:
             reduced = reduce_pixels(pixels, factor)
             reduced_hw = (reduced.shape[0], reduced.shape[1])
-            of_factor = np.zeros(reduced_hw, np.float32)
+            # Maps of large pictures are large, so that of the picture's own size is added up where it stays.
+            of_factor = localization_map if factor == 1 else np.zeros(reduced_hw, np.float32)
             for down, right in views:
                 if raw_score is None and known is not None:
                     found_of_tiles = known
                     done += len(self._tiles(size_hw))
                 else:
-                    found_of_tiles = self.look_at_tiles(reduced[::down, ::right].copy(), forward)
+                    found_of_tiles = self.look_at_tiles(reduced[::down, ::right], forward)
                 of_view, votes = self._put_together(reduced_hw, found_of_tiles)
                 of_factor += self._map_of(of_view, votes)[::down, ::right]
                 if (down, right) == VIEWS[0]:
@@ -274,8 +275,9 @@ class ConstrainedRCNNWitness:
                 if raw_score is None:
                     raw_score = self.score_rule.score(votes)
             # A reduction counts half as much as one of half its factor: the more is lost, the less it knows.
-            of_factor /= factor
-            add_enlarged(localization_map, of_factor, factor)
+            if factor > 1:
+                of_factor /= factor
+                add_enlarged(localization_map, of_factor, factor)
         localization_map /= len(views) * sum(1 / factor for factor in factors)
         assert raw_score is not None  # there is always a view
         return self._finding(raw_score, localization_map, pieces)
@@ -286,7 +288,7 @@ class ConstrainedRCNNWitness:
         """What the network says of each tile of a picture (H, W, 3) uint8 as it is: all that takes time."""
         tiles = self._tiles((pixels.shape[0], pixels.shape[1]))
         for number, tile in enumerate(tiles):
-            yield self.engine.regions(pixels[tile.seen])
+            yield self.engine.regions(pixels[tile.seen].copy())  # a mirrored picture has negative strides
             if on_progress is not None:
                 on_progress(number + 1, len(tiles))
 
