@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,24 @@ def test_a_63_px_window_needs_its_larger_halo():
     with torch.no_grad():
         whole = as_map(network(as_batch(pixels.astype(np.float32) / 255)))[..., 0]
     np.testing.assert_allclose(logits, whole, rtol=0, atol=2e-5)
+
+
+def test_memory_is_released_after_each_pass_over_a_large_picture_only(monkeypatch: pytest.MonkeyPatch):
+    calls: list[str] = []
+    for name in ("adapted", "anomaly_logits", "release_memory"):
+        method = getattr(ENGINE, name)
+        monkeypatch.setattr(ENGINE, name, lambda *args, m=method, n=name: calls.append(n) or m(*args))
+    localization_logits(ENGINE, _pixels(90, 100), plan_localization(TOY_SETTINGS, (90, 100), 30))
+    assert "release_memory" not in calls
+    calls.clear()
+    plan = plan_localization(TOY_SETTINGS, (90, 100), 30, map_memory_mb=0.06, map_disk_mb=10)
+    localization_logits(ENGINE, _pixels(90, 100), plan)
+    assert [name for name, _ in itertools.groupby(calls)] == [
+        "adapted",
+        "release_memory",
+        "anomaly_logits",
+        "release_memory",
+    ]
 
 
 def test_progress_counts_every_tile_of_both_passes():

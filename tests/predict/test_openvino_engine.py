@@ -132,6 +132,7 @@ def test_runs_repeat_to_the_bit_whatever_came_between(exported_toy: ExportedMode
     first = _logits(engine, _pixels(60, 70), 30).copy()
     for size_hw in ((20, 20), (31, 90), (64, 64)):
         _logits(engine, _pixels(*size_hw), 30)
+    engine.release_memory()
     assert np.array_equal(_logits(engine, _pixels(60, 70), 30), first)
 
 

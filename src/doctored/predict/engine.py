@@ -48,6 +48,10 @@ class ManTraNetEngine(Protocol):
         """(H, W, 3) to (H, W, feature_channels), of norm 1 over the channels, in a new array."""
         ...
 
+    def release_memory(self) -> None:
+        """Give back what is held for the next tile; results that were not copied are gone."""
+        ...
+
 
 class ConstrainedRCNNEngine(Protocol):
     """Both stages on one tile, whose edges are treated as the picture's.

@@ -206,6 +206,8 @@ def _logits(
         if kept is not None:
             kept.write(tile.kept, part)
         finish_tile()
+    if len(plan.blocks) > 1:
+        engine.release_memory()  # beside the map of a large picture; for a small one it would only take time
 
     for number, block in enumerate(plan.blocks):
         # The map of a block gets no name here, so that it is gone before the next is made.
@@ -214,4 +216,6 @@ def _logits(
             plan.anomaly_tiles[number],
             made_again(block, plan.block_tiles[number]) if kept is None else kept.read(block.seen),
         )
+    if len(plan.blocks) > 1:
+        engine.release_memory()
     return logits

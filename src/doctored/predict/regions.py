@@ -179,7 +179,7 @@ def as_regions(
 def map_of(
     wholes: Sequence[Whole], votes: NDArray[np.float32], settings: ConstrainedRCNNSettings
 ) -> NDArray[np.float32]:
-    """The localization map (H, W) of a picture with these regions and votes (H, W)."""
+    """The localization map (H, W) of a picture with these regions and votes (H, W), whose memory it takes over."""
     masks, boxes, scores = _arrays([piece for whole in wholes for piece in whole])
     return localization_map(masks, boxes, scores, votes, settings.compat)
 

@@ -94,6 +94,9 @@ class TorchEngine(_TorchNetwork):
         with self._computing():
             return self._to_array(self.network.imtfe(self._image(image_tile)))
 
+    def release_memory(self) -> None:
+        """Nothing: PyTorch holds none between the tiles on the CPU, and on a GPU keeps it for whoever comes next."""
+
     def _image(self, image_tile: NDArray[np.uint8]) -> "torch.Tensor":
         return self._map(image_tile).float() / 255
 

@@ -246,10 +246,7 @@ class ConstrainedRCNNWitness:
         """
         size_hw = (pixels.shape[0], pixels.shape[1])
         views, factors, steps = self._views(size_hw), self._reductions(size_hw), self.steps(size_hw)
-        localization_map = np.zeros(size_hw, np.float32)
-        pieces: list[Piece] = []
-        raw_score: float | None = None
-        done = 0
+        done = 0 if known is None else len(self._tiles(size_hw))
 
         def forward(_: int, __: int) -> None:
             nonlocal done
@@ -257,30 +254,34 @@ class ConstrainedRCNNWitness:
             if on_progress is not None:
                 on_progress(done, steps)
 
-        for factor in factors:
-            reduced = reduce_pixels(pixels, factor)
-            reduced_hw = (reduced.shape[0], reduced.shape[1])
-            # Maps of large pictures are large, so that of the picture's own size is added up where it stays.
-            of_factor = localization_map if factor == 1 else np.zeros(reduced_hw, np.float32)
-            for down, right in views:
-                if raw_score is None and known is not None:
-                    found_of_tiles = known
-                    done += len(self._tiles(size_hw))
-                else:
-                    found_of_tiles = self.look_at_tiles(reduced[::down, ::right], forward)
-                of_view, votes = self._put_together(reduced_hw, found_of_tiles)
-                of_factor += self._map_of(of_view, votes)[::down, ::right]
-                if (down, right) == VIEWS[0]:
-                    pieces += [enlarged(piece, factor) for piece in of_view]
-                if raw_score is None:
-                    raw_score = self.score_rule.score(votes)
+        localization_map, pieces, raw_score = self._look_in_views(pixels, views, forward, known)
+        for factor in factors[1:]:
+            of_factor, smaller, _ = self._look_in_views(reduce_pixels(pixels, factor), views, forward)
             # A reduction counts half as much as one of half its factor: the more is lost, the less it knows.
-            if factor > 1:
-                of_factor /= factor
-                add_enlarged(localization_map, of_factor, factor)
+            of_factor /= factor
+            add_enlarged(localization_map, of_factor, factor)
+            pieces += [enlarged(piece, factor) for piece in smaller]
         localization_map /= len(views) * sum(1 / factor for factor in factors)
-        assert raw_score is not None  # there is always a view
         return self._finding(raw_score, localization_map, pieces)
+
+    def _look_in_views(
+        self,
+        pixels: NDArray[np.uint8],
+        views: Sequence[tuple[int, int]],
+        on_progress: ProgressCallback,
+        known: Iterable[TileRegions] | None = None,
+    ) -> tuple[NDArray[np.float32], list[Piece], float]:
+        """The sum (H, W) of the maps of all views; pieces of regions and raw score of the first, as the picture is."""
+        size_hw = (pixels.shape[0], pixels.shape[1])
+        pieces, votes = self._put_together(
+            size_hw, self.look_at_tiles(pixels, on_progress) if known is None else known
+        )
+        raw_score = self.score_rule.score(votes)
+        total = self._map_of(pieces, votes)
+        for down, right in views[1:]:
+            mirrored = self.look_at_tiles(pixels[::down, ::right], on_progress)
+            total += self._map_of(*self._put_together(size_hw, mirrored))[::down, ::right]
+        return total, pieces, raw_score
 
     def look_at_tiles(
         self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None

@@ -83,6 +83,16 @@ def test_maps_weigh_votes_by_masks_and_scores_by_hand():
     assert not ours[7].any()
 
 
+def test_the_map_of_a_large_picture_made_in_bands_is_that_made_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(paste, "_BAND_PX", 3 * 50)  # three rows
+    rng = np.random.default_rng(5)
+    masks, scores = rng.random((2, 14, 14), np.float32), np.array([0.9, 0.4], np.float32)
+    boxes, votes = _boxes([1.6, -3.2, 38.1, 29.9], [20, 11.5, 49, 40.5]), rng.random((41, 50), np.float32)
+    expected = 1 - np.exp(-votes * (paste_masks(masks * scores[:, None, None], boxes, (41, 50)) + 0.05))
+    found = localization_map(masks, boxes, scores, votes, compat=False)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
 def test_the_originals_map_is_its_masks_alone():
     scores, votes = np.array([0.25], np.float32), np.zeros((8, 8), np.float32)
     original = localization_map(ONES, _boxes([1.6, 1.6, 5, 5]), scores, votes, compat=True)

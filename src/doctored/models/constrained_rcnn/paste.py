@@ -24,19 +24,23 @@ def localization_map(
         masks: (M, h, w), in [0, 1].
         boxes: (M, 4), in pixels.
         scores: (M,), in [0, 1].
-        votes: (H, W), as `roi_votes` counts them.
+        votes: (H, W), as `roi_votes` counts them. Overwritten: a large map is made in their place.
         compat: As the released code.
     """
+    height, width = votes.shape
     if compat:
-        return paste_masks(masks, np.trunc(boxes), votes.shape)
-    found = paste_masks(masks * scores[:, None, None], boxes, votes.shape)
-    # In place: maps of large pictures are large.
-    found += _UNMASKED_SHARE
-    found *= votes
-    np.negative(found, out=found)
-    np.expm1(found, out=found)
-    np.negative(found, out=found)
-    return found
+        return paste_masks(masks, np.trunc(boxes), (height, width))
+    weighted, boxes_xyxy = masks * scores[:, None, None], boxes.astype(np.float64)
+    rows = max(1, _BAND_PX // width)
+    for top in range(0, height, rows):
+        band = votes[top : top + rows]
+        found = paste_masks(weighted, boxes_xyxy - (0, top, 0, top), (len(band), width))
+        found += _UNMASKED_SHARE
+        band *= found
+        np.negative(band, out=band)
+        np.expm1(band, out=band)
+        np.negative(band, out=band)
+    return votes
 
 
 def roi_votes(
@@ -67,7 +71,7 @@ def roi_pixels(rois: NDArray[np.float32], size_hw: tuple[int, int]) -> list[tupl
 
 
 def paste_masks(
-    masks: NDArray[np.float32], boxes: NDArray[np.float32], size_hw: tuple[int, int]
+    masks: NDArray[np.float32], boxes: NDArray[np.floating], size_hw: tuple[int, int]
 ) -> NDArray[np.float32]:
     """The pixel-wise maximum of masks, each stretched over its box.
 
