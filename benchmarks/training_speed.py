@@ -8,6 +8,9 @@ Both figures come from the loop that `doctored train` runs; only the samples dif
 worker processes, or the first ones of them again and again without any worker. They take turns, so that a
 neighbour on the same machine slows both; each figure is the median over the rounds, of the second half of the steps.
 A share of 1 means that making samples costs nothing.
+
+The share of the peak: the operations of matrix products and convolutions, forward and backward, that the samples from
+memory took in a second, over those of a large convolution in the preset's precision on the same device.
 """
 
 import argparse
@@ -18,11 +21,16 @@ import platform
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from torch.utils.data import default_collate
+from torch.utils.flop_counter import FlopCounterMode
 
 from doctored.data.forgery_stream import ForgeryStream
 from doctored.data.photograph_pool import build_pool
@@ -43,6 +51,8 @@ from doctored.train.settings import (
     RcnnSettings,
     RcnnStage1Settings,
 )
+
+PEAK_CHANNELS, PEAK_PX, PEAK_RUNS = 128, 128, 20
 
 NETWORKS = mantranet.NETWORKS | constrained_rcnn.NETWORKS
 
@@ -65,8 +75,12 @@ def main() -> None:
         f"machine: {_processor()}, {cores} of {os.cpu_count()} CPU cores, {torch.get_num_threads()} threads"
     )
     print(f"software: Python {platform.python_version()}, PyTorch {torch.__version__}")
-    print("| stage | samples/s made on the fly | samples/s from memory | share |")
-    print("|---|---|---|---|")
+    peaks = {precision: _peak(precision, options.device) for precision in ("fp32", "bf16")}
+    print("a large convolution: " + ", ".join(f"{peak / 1e9:.0f} GFLOP/s {p}" for p, peak in peaks.items()))
+    print()
+    heads = ["stage", "samples/s made on the fly", "from memory", "share", "GFLOP a sample", "share of peak"]
+    print(f"| {' | '.join(heads)} |")
+    print("|---" * len(heads) + "|")
     with tempfile.TemporaryDirectory() as temporary:
         for name, make_task in _stages(options, Path(temporary)).items():
             speeds: dict[bool, list[float]] = {True: [], False: []}
@@ -75,7 +89,17 @@ def main() -> None:
                     run = Path(temporary) / f"{name}-{number}-{fixed}"
                     speeds[fixed].append(_speed(*make_task(), run, fixed, options.device))
             fly, memory = statistics.median(speeds[False]), statistics.median(speeds[True])
-            print(f"| {name} | {fly:.2f} | {memory:.2f} | {fly / memory:.2f} |", flush=True)
+            task, settings = make_task()
+            flop = _flop_a_sample(task, settings, options.device)
+            of_peak = flop * memory / peaks[settings.precision]
+            cells = [
+                f"{fly:.2f}",
+                f"{memory:.2f}",
+                f"{fly / memory:.2f}",
+                f"{flop / 1e9:.1f}",
+                f"{of_peak:.2f}",
+            ]
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def _options() -> argparse.Namespace:
@@ -151,6 +175,36 @@ def _speed(task: Any, settings: Any, run: Path, fixed: bool, device: str) -> flo
     seen: list[Progress] = []
     train(task, settings, run, accelerator=device, on_progress=seen.append)
     return seen[-1].samples_per_second
+
+
+def _flop_a_sample(task: Any, settings: Any, device: str) -> float:
+    """Of matrix products and convolutions, forward and backward."""
+    fabric = Fabric(
+        accelerator=device, devices=1, precision="bf16-mixed" if settings.precision == "bf16" else "32-true"
+    )
+    network = fabric.setup_module(task.network).train()
+    batch = default_collate([task.samples[number] for number in range(settings.batch_size)])
+    with FlopCounterMode(display=False) as counter:
+        loss, _ = network(*fabric.to_device(batch))
+        fabric.backward(loss)
+    return counter.get_total_flops() / settings.batch_size
+
+
+def _peak(precision: str, device: str) -> float:
+    """Operations a second of a 3 x 3 convolution of many channels, which leaves memory little to hold up."""
+    fabric = Fabric(accelerator=device, devices=1)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    picture, kernel = (
+        torch.randn(shape, device=fabric.device).to(dtype, memory_format=torch.channels_last)
+        for shape in ((4, PEAK_CHANNELS, PEAK_PX, PEAK_PX), (PEAK_CHANNELS, PEAK_CHANNELS, 3, 3))
+    )
+    fastest = float("inf")
+    with torch.inference_mode():
+        for _ in range(PEAK_RUNS):
+            start = time.perf_counter()
+            float(F.conv2d(picture, kernel, padding=1)[0, 0, 0, 0])  # waits for the result
+            fastest = min(fastest, time.perf_counter() - start)
+    return 2 * 4 * PEAK_PX**2 * PEAK_CHANNELS**2 * 9 / fastest
 
 
 if __name__ == "__main__":

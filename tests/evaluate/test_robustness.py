@@ -90,7 +90,7 @@ def test_geometry_moves_masks_along(shown):
     )  # 64 and 80 times .85 three times, rounded
 
 
-def record(kind, name, view, score, pixel_auc=None):
+def record(kind, name, view, score, verdict, pixel_auc=None):
     return {
         "data": "set",
         "model": "m",
@@ -98,34 +98,43 @@ def record(kind, name, view, score, pixel_auc=None):
         "name": name,
         "view": view,
         "score": score,
+        "verdict": verdict,
         "pixel_auc": pixel_auc,
     }
 
 
 def test_points_by_hand():
-    """The second highest of 20 authentic scores is what 5 % of them exceed; blurred, three are above it."""
-    records = [record("authentic", f"a{n}", "as_is", n / 20) for n in range(20)]
-    records += [record("authentic", f"a{n}", "blur:3", 0.92 if n < 3 else 0.0) for n in range(20)]
-    records += [
-        record("manipulated", "f0", "as_is", 2.0, 0.9),
-        record("manipulated", "f1", "as_is", -1.0, 0.7),
+    records = [
+        record("authentic", f"a{n}", "as_is", n / 20, "manipulated" if n == 19 else "no_signs")
+        for n in range(20)
     ]
-    records += [record("manipulated", "f0", "blur:3", 0.5, 0.6), record("manipulated", "f1", "blur:3", 1.0)]
-    records.append(record("manipulated", "not perturbed", "as_is", 2.0, 0.1))
+    records += [
+        record(
+            "authentic", f"a{n}", "blur:3", 0.92 if n < 3 else 0.0, "manipulated" if n < 3 else "cannot_judge"
+        )
+        for n in range(20)
+    ]
+    records += [
+        record("manipulated", "f0", "as_is", 2.0, "manipulated", 0.9),
+        record("manipulated", "f1", "as_is", -1.0, "no_signs", 0.7),
+        record("manipulated", "f0", "blur:3", 0.5, "no_signs", 0.6),
+        record("manipulated", "f1", "blur:3", 1.0, "cannot_judge"),
+        record("manipulated", "not perturbed", "as_is", 2.0, "manipulated", 0.1),
+    ]
     untouched, blurred = robustness_points(records)
     assert (untouched.family, untouched.pixel_auc, untouched.pictures) == ("none", pytest.approx(0.8), 2)
     assert untouched.false_alarms == pytest.approx(1 / 20)
-    assert untouched.detected == pytest.approx(
-        1 / 2
-    )  # one of the two treated ones; the third was not treated
+    assert untouched.detected == pytest.approx(1 / 2)  # the third was not treated
+    assert untouched.not_judged == 0
     assert untouched.image_auc == pytest.approx(0.5)
     assert (blurred.kind, blurred.family, blurred.level) == ("sweep", "blur", 3)
     assert blurred.false_alarms == pytest.approx(3 / 20)
-    assert blurred.detected == pytest.approx(1 / 2)  # .5 and 1 against .9
+    assert blurred.detected == 0
+    assert blurred.not_judged == pytest.approx(18 / 22)
     assert (blurred.pixel_auc, blurred.pictures) == (pytest.approx(0.6), 1)
     assert blurred.image_auc == pytest.approx((17 / 20 + 1) / 2)
     without = robustness_points([one for one in records if one["kind"] == "manipulated"])
-    assert without[1].false_alarms is without[1].detected is None
+    assert (without[1].false_alarms, without[1].detected) == (None, 0)
     assert without[1].image_auc is None
     assert Perturbation("webp", 60).family in CONTROLS
 

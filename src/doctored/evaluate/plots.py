@@ -50,6 +50,7 @@ def robustness_plot(points: Sequence[RobustnessPoint]) -> bytes:
         "image_auc": "image AUC",
         "detected": "detected",
         "false_alarms": "false alarms",
+        "not_judged": "cannot judge",
     }
     shown = [name for name in scores if any(getattr(point, name) is not None for point in points)]
     size = (2.5 * len(families) + 0.8, 2.4 * len(shown) + 0.6)
@@ -78,7 +79,8 @@ def robustness_plot(points: Sequence[RobustnessPoint]) -> bytes:
                     color=_COLOURS[number % len(_COLOURS)],
                     label=f"{model} ({data})" if several else model,
                 )
-            panel.axhline(0.05 if score in ("detected", "false_alarms") else 0.5, **_CHANCE)
+            if score != "not_judged":
+                panel.axhline(0.05 if score in ("detected", "false_alarms") else 0.5, **_CHANCE)
             _tidy(panel)
             panel.tick_params(axis="x", labelsize=7)
             if row == len(shown) - 1:

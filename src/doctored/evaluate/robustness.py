@@ -15,8 +15,6 @@ from doctored.core.errors import UndefinedMetricError
 from doctored.core.picture import Picture
 from doctored.evaluate.views import Shown, as_jpeg
 
-FALSE_ALARM_BUDGET = 0.05
-
 
 @dataclass(frozen=True)
 class Perturbation:
@@ -136,9 +134,9 @@ class RobustnessPoint:
         pixel_auc: Mean over the manipulated pictures that still show both classes; None if none does.
         image_auc: Of the image score, perturbed manipulated against perturbed authentic pictures; None without
             authentic ones.
-        detected: Share of perturbed manipulated pictures above the score that 5 % of the unperturbed authentic ones
-            exceed; None without authentic ones.
-        false_alarms: The same share of the perturbed authentic pictures.
+        detected: Share of the manipulated pictures with the verdict "manipulated"; None without such pictures.
+        false_alarms: Share of the authentic pictures with that verdict; None without such pictures.
+        not_judged: Share of all pictures with the verdict "cannot judge".
         pictures: Manipulated pictures that `pixel_auc` is made of.
         authentic: Authentic pictures.
     """
@@ -152,6 +150,7 @@ class RobustnessPoint:
     image_auc: float | None
     detected: float | None
     false_alarms: float | None
+    not_judged: float
     pictures: int
     authentic: int
 
@@ -172,32 +171,21 @@ def robustness_points(records: Sequence[dict[str, Any]]) -> list[RobustnessPoint
             for record in own
             if record["view"] == "as_is" and (record["kind"], record["name"]) in pictures
         ]
-        threshold = _threshold([record["score"] for record in untouched if record["kind"] == "authentic"])
-        points.append(_point(data, model, "none:0", untouched, threshold))
+        points.append(_point(data, model, "none:0", untouched))
         for perturbation in perturbations():
             if perturbation.view in treated:
                 seen = [record for record in own if record["view"] == perturbation.view]
-                points.append(_point(data, model, perturbation.view, seen, threshold))
+                points.append(_point(data, model, perturbation.view, seen))
     return points
 
 
-def _threshold(scores: Sequence[float]) -> float | None:
-    """The smallest score that at most `FALSE_ALARM_BUDGET` of some scores exceed."""
-    if not scores:
-        return None
-    falling = np.sort(scores)[::-1]
-    return float(falling[int(FALSE_ALARM_BUDGET * len(falling))])
-
-
-def _point(
-    data: str, model: str, view: str, records: Sequence[dict[str, Any]], threshold: float | None
-) -> RobustnessPoint:
+def _point(data: str, model: str, view: str, records: Sequence[dict[str, Any]]) -> RobustnessPoint:
     from doctored.metrics.image import image_auc
 
     family, level = view.split(":")
     aucs = [record["pixel_auc"] for record in records if record["pixel_auc"] is not None]
     forged, authentic = (
-        np.array([record["score"] for record in records if record["kind"] == kind])
+        [record["verdict"] for record in records if record["kind"] == kind]
         for kind in ("manipulated", "authentic")
     )
     try:
@@ -214,8 +202,13 @@ def _point(
         level=float(level),
         pixel_auc=float(np.mean(aucs)) if aucs else None,
         image_auc=ranking,
-        detected=None if threshold is None or not len(forged) else float((forged > threshold).mean()),
-        false_alarms=None if threshold is None else float((authentic > threshold).mean()),
+        detected=_share(forged, "manipulated"),
+        false_alarms=_share(authentic, "manipulated"),
+        not_judged=(forged + authentic).count("cannot_judge") / len(records),
         pictures=len(aucs),
         authentic=len(authentic),
     )
+
+
+def _share(verdicts: Sequence[str], verdict: str) -> float | None:
+    return verdicts.count(verdict) / len(verdicts) if verdicts else None

@@ -200,19 +200,17 @@ def _robustness_table(points: Sequence[RobustnessPoint]) -> Table:
             point.model,
             point.family,
             f"{point.level:g}",
-            *map(_number, (point.pixel_auc, point.image_auc, point.detected, point.false_alarms)),
+            *map(_number, (point.pixel_auc, point.image_auc)),
+            *map(_number, (point.detected, point.false_alarms, point.not_judged)),
         )
         for point in points
     ]
     title = (
         f"Robustness, {points[0].pictures} manipulated and {points[0].authentic} authentic pictures; detected and "
-        "false alarms: shares above the score that 5 % of the untreated authentic ones exceed"
+        'false alarms: shares of them with the verdict "manipulated"'
     )
-    return (
-        title,
-        ("detector", "treatment", "level", "pixel AUC", "image AUC", "detected", "false alarms"),
-        lines,
-    )
+    columns = ("detector", "treatment", "level", "pixel AUC", "image AUC", "detected", "false alarms")
+    return title, (*columns, "cannot judge"), lines
 
 
 def cost_markdown(costs: Sequence[Cost]) -> str:

@@ -25,6 +25,7 @@ from doctored.core.json_text import parse_json
 from doctored.data.licences import LICENCE_FILE
 from doctored.train.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint, write_json
 from doctored.train.curriculum import Curriculum
+from doctored.train.freed_memory import keep_freed_memory
 from doctored.train.run_log import RunLog
 from doctored.train.settings import LoopSettings
 
@@ -138,6 +139,7 @@ def train(
     """
     # Before any worker is forked: a worker that inherits OpenCV's thread pool waits for threads it does not have.
     cv2.setNumThreads(0)
+    keep_freed_memory()
     fabric = Fabric(
         accelerator=accelerator,
         devices=devices,

@@ -97,5 +97,7 @@ class IMTFE(nn.Module):
         return torch.tanh(x) if self.transform_tanh else x
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        features = self.raw_features(self.residuals(image))
-        return F.normalize(features.float(), dim=1, eps=_SMALLEST_NORM)
+        features = self.raw_features(self.residuals(image)).float()
+        # Multiplied by 1 / norm: training a division of so many numbers takes three times as long.
+        norm = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+        return features * (1 / norm.clamp_min(_SMALLEST_NORM))

@@ -48,12 +48,11 @@ class AnomalyPass(nn.Module):
         self.register_buffer("ones", torch.ones(network.settings.adapted_channels, 1, 1, 1))
 
     def forward(self, adapted: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
-        # Deviations of a scaled map are scaled deviations: one division instead of one for every window.
         scale = 1 / self.ladn.sigma(std.view(1, -1, 1, 1))
         scaled = adapted.permute(0, 3, 1, 2) * scale
         # This changes no value. OpenVINO keeps channels last around a convolution, and would otherwise turn the
         # map over before and after every window; for the same reason the z-scores are not stacked.
         scaled = F.conv2d(scaled, self.ones, groups=len(self.ones))
-        z_maps = self.ladn.z_maps(scaled, mean.view(1, -1, 1, 1) * scale, self.ones[:1])
+        z_maps = self.ladn.z_maps(scaled, mean.view(1, -1, 1, 1) * scale)
         logits: torch.Tensor = self.ladn.pred(self.ladn.clstm.last_state(z_maps))
         return logits[:, 0]
