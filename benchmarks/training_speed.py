@@ -182,6 +182,7 @@ def _flop_a_sample(task: Any, settings: Any, device: str) -> float:
     fabric = Fabric(
         accelerator=device, devices=1, precision="bf16-mixed" if settings.precision == "bf16" else "32-true"
     )
+    task.parameter_groups()  # freezes what the settings leave as it is
     network = fabric.setup_module(task.network).train()
     batch = default_collate([task.samples[number] for number in range(settings.batch_size)])
     with FlopCounterMode(display=False) as counter:

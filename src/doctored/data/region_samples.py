@@ -12,12 +12,14 @@ from doctored.core.sample import Sample
 from doctored.data.boxes import boxes_from_mask
 from doctored.data.crops import flipped
 from doctored.data.forgery_stream import ForgeryStream
+from doctored.synth.operators.blur import gaussian_blur, median_blur
 from doctored.synth.operators.compression import jpeg_compress
 
 MOST_REGIONS = 8
 SMALLEST_SIDE_PX = 8
 _NOISE_STD = 5**0.5
 _JPEG_QUALITIES = (60, 95)
+_FILTER_PX = (3, 5)
 
 RegionSample = tuple[
     NDArray[np.uint8], NDArray[np.bool_], np.bool_, NDArray[np.bool_],
@@ -84,11 +86,13 @@ class Disturbance:
     Attributes:
         noise: Where noise is added: to "whole" pictures or only within the true "boxes".
         noise_share: Share of the samples with noise.
+        filter_share: Share of the samples that are filtered as a whole: a median or a Gaussian blur of 3 or 5 px.
         jpeg_share: Share of the samples that are saved as JPEG once more.
     """
 
     noise: Literal["whole", "boxes"] = "whole"
     noise_share: float = 0.0
+    filter_share: float = 0.0
     jpeg_share: float = 0.0
 
 
@@ -132,7 +136,7 @@ class RegionSamples:
     ) -> NDArray[np.uint8]:
         what = self._disturbance
         rng = np.random.default_rng((self._seed, number, 4))
-        noisy, saved = rng.random(2) < (what.noise_share, what.jpeg_share)
+        noisy, saved, filtered = rng.random(3) < (what.noise_share, what.jpeg_share, what.filter_share)
         if noisy:
             noise = rng.normal(0, _NOISE_STD, pixels.shape)
             if what.noise == "boxes":
@@ -141,6 +145,9 @@ class RegionSamples:
                     inside[top:bottom, left:right] = True
                 noise *= inside[..., None]
             pixels = np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
+        if filtered:
+            blur = (median_blur, gaussian_blur)[rng.integers(2)]
+            pixels = blur(pixels, int(rng.choice(_FILTER_PX)), rng)
         if saved:
             pixels = jpeg_compress(pixels, int(rng.integers(*_JPEG_QUALITIES, endpoint=True)), rng)
         return pixels

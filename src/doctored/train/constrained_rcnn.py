@@ -137,7 +137,9 @@ class ConstrainedRCNNTask:
         if start is not None:
             same = start_classes is not None and tuple(start_classes) == classes
             start_from(self.network, fitted_start(start, self.model_settings, same))
-        disturbance = Disturbance(settings.noise, settings.noise_share, settings.jpeg_share)
+        disturbance = Disturbance(
+            settings.noise, settings.noise_share, settings.filter_share, settings.jpeg_share
+        )
         self.samples: Samples = RegionSamples(learn, classes, disturbance, settings.seed)
         self.held_out_samples = RegionSamples(held_out, classes, Disturbance(), 385)
 

@@ -263,6 +263,8 @@ class RcnnSettings(LoopSettings):
         noise: Where Gaussian noise of variance 5 is added to some samples: "whole" pictures; or only in the true
             "boxes", as the original does, which gives away where they are.
         noise_share: Share of the samples with that noise.
+        filter_share: Share of the samples that are filtered, the whole picture: by a median or a Gaussian blur of 3 or
+            5 px, of which authentic pictures look manipulated to a network that never saw them.
         jpeg_share: Share of the samples that are saved once more as JPEG, of quality 60 to 95, the whole picture.
     """
 
@@ -283,6 +285,7 @@ class RcnnSettings(LoopSettings):
     roi_batch: int = 256
     noise: Literal["whole", "boxes"] = "whole"
     noise_share: float = 0.5
+    filter_share: float = 0.0
     jpeg_share: float = 0.0
 
     def __post_init__(self) -> None:
@@ -291,7 +294,7 @@ class RcnnSettings(LoopSettings):
         _check_surroundings(self.crop_px)
         if self.noise not in ("whole", "boxes"):
             raise ConfigError(f"the training setting noise is {self.noise!r}; choose 'whole' or 'boxes'")
-        for name in ("halved_share", "noise_share", "jpeg_share"):
+        for name in ("halved_share", "noise_share", "filter_share", "jpeg_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"the training setting {name} is {getattr(self, name)}; it lies in 0..1")
 

@@ -61,6 +61,7 @@ def test_what_could_mislead_depends_on_the_file(tmp_path):
     assert "is small" not in sentences(camera)
     for picture in (bare, camera):
         assert "out of scope" in sentences(picture)
+        assert "a median filter makes authentic pictures look manipulated" in sentences(picture)
         assert "no proof of authenticity" in sentences(picture)
         assert not_checked(gather_file_evidence(picture))
 

@@ -38,6 +38,8 @@ _ALWAYS_MISLEADING = (
     "touched. Compare with other pictures from the same source before you conclude anything.",
     "A calm map is no proof of authenticity: traces may have been too weak, or erased by saving, shrinking, a "
     "screenshot or a messenger.",
+    "Whoever wants to can lead this program astray, and it has no defence: a slight blur, a reduction or a screenshot "
+    "leaves little of a forgery to find, and a median filter makes authentic pictures look manipulated.",
     "Pictures made as a whole by a generator are out of scope: neither the verdict nor the map says anything about "
     "whether this is one. Generative fill was not learned either.",
 )
