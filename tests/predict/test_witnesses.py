@@ -86,6 +86,10 @@ class _OneRegion:
     def __init__(self, settings: ConstrainedRCNNSettings = NETWORKS["constrained-rcnn"]) -> None:
         self.settings = settings
         self.seen: list[tuple[int, ...]] = []
+        self.released_after: list[int] = []
+
+    def release_memory(self) -> None:
+        self.released_after.append(len(self.seen))
 
     def regions(self, image_tile: np.ndarray) -> TileRegions:
         self.seen.append(image_tile.shape[:2])
@@ -193,6 +197,15 @@ def test_large_pictures_are_seen_reduced_too(monkeypatch: pytest.MonkeyPatch):
             assert finding.raw_score == alone.raw_score
     assert [region.box_xyxy for region in finding.regions] == [(201, 100, 330, 261)]
     np.testing.assert_allclose(finding.localization_map, expected, atol=1e-5)
+
+
+def test_memory_is_released_after_the_last_look_at_a_large_picture_only():
+    engine = _OneRegion()
+    witness = ConstrainedRCNNWitness("constrained-rcnn", "00", engine, tile_px=600)
+    witness.look(np.zeros((500, 500, 3), np.uint8), None)
+    assert not engine.released_after
+    witness.look(np.zeros((900, 700, 3), np.uint8), None)
+    assert engine.released_after == [len(engine.seen)]
 
 
 def test_a_region_that_only_a_reduction_shows_is_one_of_the_picture():

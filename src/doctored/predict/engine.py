@@ -67,3 +67,7 @@ class ConstrainedRCNNEngine(Protocol):
     def regions(self, image_tile: NDArray[np.uint8]) -> TileRegions:
         """What the network finds in a tile (H, W, 3)."""
         ...
+
+    def release_memory(self) -> None:
+        """Give back what is held for the next tile."""
+        ...

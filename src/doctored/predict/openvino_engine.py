@@ -120,6 +120,9 @@ class OpenVINORCNNEngine:
             raise MemoryError("the engine that runs the network got no memory")
         return found
 
+    def release_memory(self) -> None:
+        self._regions.release_memory()
+
 
 def _options(threads: int | None) -> dict[str, Any]:
     options: dict[str, Any] = {
@@ -146,8 +149,7 @@ class _Network:
     def __call__(self, *inputs: NDArray[Any]) -> list[NDArray[Any]]:
         """The outputs in order; the next call overwrites them."""
         if inputs[0].shape != self._shape:
-            self._request = None  # its memory goes before that of the next comes
-            self._shape = None
+            self.release_memory()  # before that of the next comes
             with refused_memory_as_memory_error():
                 model = self._model.clone()
                 model.reshape({number: list(array.shape) for number, array in enumerate(inputs)})
@@ -158,9 +160,9 @@ class _Network:
         return list(outputs.to_tuple())
 
     def release_memory(self) -> None:
-        """Give back what lies between the layers, hundreds of megabytes; the next call takes it again."""
-        if self._request is not None:
-            self._request.get_compiled_model().release_memory()
+        """Give back the compiled model with all that lies between its layers; the next call compiles it anew."""
+        self._request = None
+        self._shape = None
 
 
 def with_mirrored_frame(image_tile: NDArray[np.uint8]) -> NDArray[np.uint8]:

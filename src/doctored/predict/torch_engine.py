@@ -46,6 +46,9 @@ class _TorchNetwork:
         self.device = torch.device(device)
         network.eval().to(self.device).to(memory_format=torch.channels_last)
 
+    def release_memory(self) -> None:
+        """Nothing: PyTorch holds none between the tiles on the CPU, and on a GPU keeps it for whoever comes next."""
+
     def _computing(self) -> AbstractContextManager[Any]:
         import torch
 
@@ -93,9 +96,6 @@ class TorchEngine(_TorchNetwork):
     def trace_features(self, image_tile: NDArray[np.uint8]) -> NDArray[np.float32]:
         with self._computing():
             return self._to_array(self.network.imtfe(self._image(image_tile)))
-
-    def release_memory(self) -> None:
-        """Nothing: PyTorch holds none between the tiles on the CPU, and on a GPU keeps it for whoever comes next."""
 
     def _image(self, image_tile: NDArray[np.uint8]) -> "torch.Tensor":
         return self._map(image_tile).float() / 255

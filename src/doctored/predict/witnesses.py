@@ -261,6 +261,8 @@ class ConstrainedRCNNWitness:
             of_factor /= factor
             add_enlarged(localization_map, of_factor, factor)
             pieces += [enlarged(piece, factor) for piece in smaller]
+        if len(self._tiles(size_hw)) > 1:
+            self.engine.release_memory()  # beside large maps; after a small picture it would only take time
         localization_map /= len(views) * sum(1 / factor for factor in factors)
         return self._finding(raw_score, localization_map, pieces)
 
