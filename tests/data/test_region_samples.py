@@ -106,17 +106,17 @@ def test_saving_once_more_is_one_jpeg_of_the_whole_picture():
     np.testing.assert_array_equal(samples[0][0], saved)
 
 
-def test_a_filter_is_one_of_four_over_the_whole_picture():
+def test_a_filter_is_one_of_ten_over_the_whole_picture():
     picture = sample(np.zeros((96, 128), bool), technique="authentic")
     picture.image[:] = np.random.default_rng(0).integers(0, 255, picture.image.shape, np.uint8)
-    samples = RegionSamples([picture] * 20, TECHNIQUES, Disturbance(filter_share=1.0), 0)
-    possible = [cv2.medianBlur(picture.image, side) for side in (3, 5)]
-    possible += [cv2.GaussianBlur(picture.image, (side, side), 0) for side in (3, 5)]
+    samples = RegionSamples([picture] * 80, TECHNIQUES, Disturbance(filter_share=1.0), 0)
+    possible = [cv2.medianBlur(picture.image, side) for side in (3, 5, 7)]
+    possible += [cv2.GaussianBlur(picture.image, (side, side), 0) for side in (3, 5, 7, 9, 11, 15, 19)]
     drawn = [
         [number for number, one in enumerate(possible) if np.array_equal(one, samples[n][0])]
-        for n in range(20)
+        for n in range(80)
     ]
-    assert sorted({number for (number,) in drawn}) == [0, 1, 2, 3]
+    assert sorted({number for (number,) in drawn}) == list(range(10))
 
 
 def test_generated_forgeries_keep_what_a_copy_move_copied_apart():

@@ -19,7 +19,9 @@ MOST_REGIONS = 8
 SMALLEST_SIDE_PX = 8
 _NOISE_STD = 5**0.5
 _JPEG_QUALITIES = (60, 95)
-_FILTER_PX = (3, 5)
+_FILTERS = tuple((median_blur, side) for side in (3, 5, 7)) + tuple(
+    (gaussian_blur, side) for side in (3, 5, 7, 9, 11, 15, 19)
+)
 
 RegionSample = tuple[
     NDArray[np.uint8], NDArray[np.bool_], np.bool_, NDArray[np.bool_],
@@ -86,7 +88,8 @@ class Disturbance:
     Attributes:
         noise: Where noise is added: to "whole" pictures or only within the true "boxes".
         noise_share: Share of the samples with noise.
-        filter_share: Share of the samples that are filtered as a whole: a median or a Gaussian blur of 3 or 5 px.
+        filter_share: Share of the samples that are filtered as a whole: a median of up to 7 px, or a Gaussian
+            blur of up to 19.
         jpeg_share: Share of the samples that are saved as JPEG once more.
     """
 
@@ -146,8 +149,8 @@ class RegionSamples:
                 noise *= inside[..., None]
             pixels = np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
         if filtered:
-            blur = (median_blur, gaussian_blur)[rng.integers(2)]
-            pixels = blur(pixels, int(rng.choice(_FILTER_PX)), rng)
+            blur, kernel_px = _FILTERS[rng.integers(len(_FILTERS))]
+            pixels = blur(pixels, kernel_px, rng)
         if saved:
             pixels = jpeg_compress(pixels, int(rng.integers(*_JPEG_QUALITIES, endpoint=True)), rng)
         return pixels

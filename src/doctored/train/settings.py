@@ -263,8 +263,8 @@ class RcnnSettings(LoopSettings):
         noise: Where Gaussian noise of variance 5 is added to some samples: "whole" pictures; or only in the true
             "boxes", as the original does, which gives away where they are.
         noise_share: Share of the samples with that noise.
-        filter_share: Share of the samples that are filtered, the whole picture: by a median or a Gaussian blur of 3 or
-            5 px, of which authentic pictures look manipulated to a network that never saw them.
+        filter_share: Share of the samples that are filtered, the whole picture: by a median of up to 7 px or a Gaussian
+            blur of up to 19, after which authentic pictures may look manipulated to a network that never saw any.
         jpeg_share: Share of the samples that are saved once more as JPEG, of quality 60 to 95, the whole picture.
     """
 
