@@ -121,6 +121,8 @@ def train(
     `weights.safetensors` (the moving average of the weights, made anew at each checkpoint) and `checkpoints/`.
     Asked to stop, it saves a checkpoint first.
 
+    Until it ends, the process keeps the memory that it frees (`keep_freed_memory`).
+
     With several processes each takes its own samples and all share their gradients: a step is one of
     batch_size * devices * nodes samples.
 
