@@ -195,11 +195,28 @@ def test_family_and_witnesses_of_a_region_are_told():
         "witnesses": ["mantranet", "constrained-rcnn"],
         "family": "blur",
         "family_score": 0.62,
+        "twin_box_xyxy": None,
     }
     result = {"path": "a", "verdict": "cannot_judge", "reason": "r", "detection_score": None, "witnesses": []}
     text = summary(result | {"regions": [region], "outputs": {}})
     assert text.splitlines()[2:] == [
         "  splicing, 40 x 50 px at 3, 4: score 0.83, blur-like (0.62), seen by mantranet and constrained-rcnn"
+    ]
+
+
+def test_the_twin_of_a_copied_region_is_told():
+    region = {
+        "box_xyxy": [3, 4, 43, 54],
+        "technique": "copy_move",
+        "score": 0.97,
+        "witnesses": [],
+        "family": None,
+        "family_score": None,
+        "twin_box_xyxy": [100, 110, 142, 160],
+    }
+    result = {"path": "a", "verdict": "cannot_judge", "reason": "r", "detection_score": None, "witnesses": []}
+    assert summary(result | {"regions": [region], "outputs": {}}).splitlines()[2:] == [
+        "  copy-move, 40 x 50 px at 3, 4: score 0.97, the same as 42 x 50 px at 100, 110"
     ]
 
 

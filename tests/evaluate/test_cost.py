@@ -39,11 +39,11 @@ def test_operations_of_the_embedded_model_are_those_of_its_network():
     assert macs == pytest.approx(convolutions, rel=1e-4)
 
 
-def test_yardsticks_have_no_parameters_and_every_installed_model_is_listed():
-    assert count_operations("ela") == (0, 0.0)
+def test_models_without_weights_have_no_parameters_and_every_installed_model_is_listed():
+    assert count_operations("ela") == count_operations("copy-search") == (0, 0.0)
     assert set(catalogued_models()) == {
         name for name, entry in CATALOG.items() if entry.kind == "yardstick"
-    } | {"mantranet", "constrained-rcnn"}
+    } | {"mantranet", "constrained-rcnn", "copy-search"}
 
 
 def test_costs_are_measured_in_processes_of_their_own():

@@ -167,6 +167,10 @@ def summary(result: dict[str, Any]) -> str:
         x1, y1, x2, y2 = region["box_xyxy"]
         technique = technique_in_words(region["technique"])
         line = f"  {technique}, {x2 - x1} x {y2 - y1} px at {x1}, {y1}: score {region['score']:.2f}"
+        # Results of earlier versions have no such key.
+        if (twin := region.get("twin_box_xyxy")) is not None:
+            left, top, right, bottom = twin
+            line += f", the same as {right - left} x {bottom - top} px at {left}, {top}"
         if region["family"] is not None:
             line += f", {FAMILIES_IN_WORDS[region['family']]} ({region['family_score']:.2f})"
         if region["witnesses"]:

@@ -25,10 +25,10 @@ class ModelFacts:
 
     Args:
         name: What --model calls it.
-        kind: "network", "yardstick" or "combination".
+        kind: "network", "search", "yardstick" or "combination".
         description: One sentence.
         installed: Whether it can be run here.
-        bytes: Size of its files; None for a yardstick, or if it is not installed.
+        bytes: Size of its files; None for what has none, or if it is not installed.
         precisions: What it can compute in; empty likewise, and for a combination, whose models have their own.
         training: What it was trained on, in a sentence; None likewise.
         sha256: Of its manifest, or of its rule, which hold the hashes of the rest; None likewise.
@@ -88,7 +88,11 @@ def list_models() -> list[ModelFacts]:
                 )
             )
         else:
-            facts.append(ModelFacts(name, entry.kind, entry.description, installed=entry.kind == "yardstick"))
+            facts.append(
+                ModelFacts(
+                    name, entry.kind, entry.description, installed=entry.kind in ("search", "yardstick")
+                )
+            )
     return facts
 
 

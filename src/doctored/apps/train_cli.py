@@ -312,7 +312,7 @@ def finetune(
     _run(task, chosen, output, resume, device, devices, nodes, _licence(source, start))
 
 
-@train_app.command(short_help="Weigh two witnesses against each other.")
+@train_app.command(short_help="Weigh several witnesses against each other.")
 def combination(
     photos: Photos,
     output: Annotated[
@@ -323,7 +323,7 @@ def combination(
         typer.Option(
             "--witness",
             help="Name from 'doctored models', or the folder of a run or an exported model; name each.",
-            show_default="mantranet, constrained-rcnn",
+            show_default="mantranet, constrained-rcnn, copy-search",
         ),
     ] = None,
     split: Split = None,
@@ -370,10 +370,11 @@ def combination(
     )
     from doctored.apps.progress import ProgressBar
     from doctored.data.forgery_stream import ForgeryStream
+    from doctored.models.catalog import COPY_SEARCH
     from doctored.predict.detector import load_witness
     from doctored.synth.histories import smallest_side_px
 
-    models = witness or ["mantranet", "constrained-rcnn"]
+    models = witness or ["mantranet", "constrained-rcnn", COPY_SEARCH]
     check_combination(output, models, score_of, force=force)
     # What people ask about has nearly always been saved as JPEG; fresh camera pixels favour one witness over the
     # other far more than such files do.

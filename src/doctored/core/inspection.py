@@ -121,6 +121,8 @@ class Region:
         witnesses: Names of those who see it, if several looked.
         family: The manipulation that its pixels look like most, one of `IMC_FAMILIES`; None if nobody was asked.
         family_score: How sure that is, in [0, 1]; None if nobody was asked.
+        twin_box_xyxy: Of the place in the same picture that shows the same content, of which one is a copy of the
+            other; None if none was found.
 
     Raises:
         ShapeError: the box is empty or starts below 0, or the mask does not have its size.
@@ -134,6 +136,7 @@ class Region:
     witnesses: tuple[str, ...] = ()
     family: str | None = None
     family_score: float | None = None
+    twin_box_xyxy: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
         x1, y1, x2, y2 = self.box_xyxy
@@ -156,6 +159,9 @@ class Region:
             "witnesses": list(self.witnesses),
             "family": self.family,
             "family_score": None if self.family_score is None else float(self.family_score),
+            "twin_box_xyxy": None
+            if self.twin_box_xyxy is None
+            else [int(edge) for edge in self.twin_box_xyxy],
         }
 
 

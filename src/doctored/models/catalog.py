@@ -18,17 +18,17 @@ class CatalogEntry:
     """One model, or several together.
 
     Attributes:
-        kind: "network" if it has weights; "yardstick" if it is a plain function that every network should beat;
-            "combination" of networks.
+        kind: "network" if it has weights; "search" if it looks for one thing and has none; "yardstick" if it is a plain
+            function that every network should beat; "combination" of several.
         description: One sentence for `doctored models`.
         techniques: The manipulations that it tells apart; empty if it only says manipulated or authentic.
         build: For a network, from its settings as a dict to the PyTorch module; for a yardstick, from an empty
-            dict to the function from pixels (H, W, 3) uint8 to a localization map (H, W) float32. A combination is
-            not built, its networks are: that raises ConfigError.
+            dict to the function from pixels (H, W, 3) uint8 to a localization map (H, W) float32; for a search, to the
+            function from pixels to what it found. A combination is not built, its members are: that raises ConfigError.
         settings: For a network, the class of its settings; else None.
     """
 
-    kind: Literal["network", "yardstick", "combination"]
+    kind: Literal["network", "search", "yardstick", "combination"]
     description: str
     techniques: tuple[str, ...]
     build: Callable[[Mapping[str, Any]], Any]
@@ -75,13 +75,21 @@ def _noise(_: Mapping[str, Any]) -> Any:
     return noise
 
 
+def _copy_search(_: Mapping[str, Any]) -> Any:
+    from doctored.models.copy_search import find_copies
+
+    return find_copies
+
+
 COMBINATION = "both"
 """Name of the combination that comes with the package."""
+
+COPY_SEARCH = "copy-search"
 
 CATALOG: dict[str, CatalogEntry] = {
     COMBINATION: CatalogEntry(
         "combination",
-        "ManTra-Net and Constrained R-CNN, and what follows from both.",
+        "ManTra-Net and Constrained R-CNN with the search for copies, and what follows from all.",
         TECHNIQUES[1:],
         _combination,
     ),
@@ -98,6 +106,12 @@ CATALOG: dict[str, CatalogEntry] = {
         TECHNIQUES[1:],
         _constrained_rcnn,
         ConstrainedRCNNSettings,
+    ),
+    COPY_SEARCH: CatalogEntry(
+        "search",
+        "Places that show the same content, of which one is a copy of the other.",
+        ("copy_move",),
+        _copy_search,
     ),
     "centre": CatalogEntry("yardstick", "A blob in the middle that never looks at the picture.", (), _centre),
     "sharpness": CatalogEntry("yardstick", "How much fine detail there is.", (), _sharpness),

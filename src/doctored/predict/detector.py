@@ -14,13 +14,14 @@ from doctored.core.errors import ConfigError, ModelError
 from doctored.core.inspection import AnsweringModel, Inspection, PictureFacts, Timing
 from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
-from doctored.models.catalog import CATALOG, COMBINATION
+from doctored.models.catalog import CATALOG, COMBINATION, COPY_SEARCH
 from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 from doctored.models.mantranet.settings import ManTraNetSettings
 from doctored.predict import localize
 from doctored.predict.adapted_map import disk_for_maps_mb
 from doctored.predict.calibration import CALIBRATION_FILE, Calibration, Compression, read_calibration
 from doctored.predict.combination import COMBINATION_FILE, read_combination
+from doctored.predict.copy_witness import CopySearchWitness
 from doctored.predict.families import IMC_HEAD_FILE, read_imc_head
 from doctored.predict.localize import (
     DEFAULT_MAP_MEMORY_MB,
@@ -341,6 +342,8 @@ def load_witness(
     folder = _model_folder(name)
     if entry is not None and entry.kind == "yardstick":
         return YardstickWitness(name, entry.build({}))
+    if name == COPY_SEARCH:
+        return CopySearchWitness(name)
     if (folder / MANIFEST_FILE).is_file():
         if device not in ("auto", "cpu"):
             raise ConfigError(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from doctored.core.errors import ModelError
 from doctored.core.inspection import Region, WitnessFinding
 from doctored.predict.combination import COMBINED_SCORE, Combination
+from doctored.predict.copied_regions import tell_copies_apart
 from doctored.predict.localize import ProgressCallback
 from doctored.predict.witnesses import Witness
 
@@ -177,8 +178,10 @@ class CombinedWitnesses:
             findings.append(known.get(witness.name) or witness.look(pixels, forward))
         regions = [
             self._with_family(_with_witnesses(region, of, findings), pixels)
-            for of in findings
-            for region in of.regions
+            for of, of_witness in zip(
+                findings, tell_copies_apart([of.regions for of in findings]), strict=True
+            )
+            for region in of_witness
         ]
         return Answer(
             self.rule.localization_map(findings),

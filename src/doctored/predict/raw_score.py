@@ -99,5 +99,15 @@ def most_voted(votes: NDArray[np.float32]) -> float:
     return float(np.log(top.mean() + _FEWEST_VOTES))
 
 
+def largest_value(values: NDArray[np.float32]) -> float:
+    """The highest value of a map, that of a search which says where what it looks for is, and how surely.
+
+    Args:
+        values: (H, W).
+    """
+    return float(values.max())
+
+
 LARGEST_REGION = ScoreRule("largest region above the 0.98 quantile of 4096 cells", largest_region)
 MOST_VOTED = ScoreRule("logarithm of the votes for the most voted twentieth of 4096 cells", most_voted)
+LARGEST_VALUE = ScoreRule("largest value of the map", largest_value)

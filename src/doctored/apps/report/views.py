@@ -110,7 +110,7 @@ class Views:
         close_ups: Of the regions, best first, or of places where the map is high if there are no regions.
         regions_left_out: Number of regions without a close-up.
         witness_maps: One preview for each witness, if there are several.
-        agreement: If there are two witnesses.
+        agreement: Of the first two witnesses, if there are as many.
         thumbnail: The one in the file, and the picture at about its size; None if there is none.
     """
 
@@ -172,8 +172,8 @@ def make_views(
         witness_maps=tuple(map_view(reduce_map(w.localization_map, factor)) for w in witnesses)
         if len(witnesses) > 1
         else (),
-        agreement=_agreement([w.localization_map for w in witnesses], factor)
-        if len(witnesses) == 2
+        agreement=_agreement([w.localization_map for w in witnesses[:2]], factor)
+        if len(witnesses) > 1
         else None,
         thumbnail=None if thumbnail is None else (_small(thumbnail.pixels, profile), _small(pixels, profile)),
     )

@@ -148,6 +148,9 @@ def place_title(number: int, region: dict[str, Any] | None) -> str:
     if region is None:
         return f"{number}. One of the map's highest places"
     words = TECHNIQUES.get(region["technique"] or "", "Manipulated, technique unknown")
+    if (twin := region.get("twin_box_xyxy")) is not None:
+        left, top, right, bottom = twin
+        words = f"Copy-move: the same as {right - left} x {bottom - top} pixels at {left}, {top}, one of both copied"
     title = f"{number}. {words}"
     if region["family"] is not None:
         title += f"; {FAMILIES_IN_WORDS[region['family']]} ({region['family_score']:.2f})"

@@ -1,0 +1,312 @@
+"""The search for copied places: pairs of points propose movements, and pixels decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from doctored.core.reduction import reduce_pixels
+from doctored.models.copy_search.keypoints import box_mean
+from doctored.models.copy_search.matching import (
+    LEAST_SHIFT_PX,
+    Movement,
+    agree_on_movements,
+    is_plausible,
+    match_points,
+)
+
+SEARCHED_PX = 1_000_000
+"""Larger pictures are searched at the first whole reduction that has no more pixels."""
+
+LEAST_AGREEMENT = 0.2
+"""From here on two places count as copies: the fine detail is 1.2 times what they differ by.
+
+Two things that look alike, two windows of a house, agree in their shapes and not in their noise and finest texture;
+a copy agrees in both, until compression has replaced them.
+"""
+
+LEAST_AREA = 0.002
+"""Share of the picture that each of the two places must have, and `LEAST_AREA_PX` at least."""
+
+LEAST_AREA_PX = 300
+
+MOST_SHEAR = 1.15
+"""By what a copy may be stretched in one direction more than in the other."""
+
+MOST_OVERLAP = 0.1
+"""Share of a place that may lie in its copy: an edge, or a texture, is like itself a little further along."""
+
+LEAST_ISOTROPY = 0.05
+"""How strong the slopes across a place must be in the weakest direction, next to those in the strongest (mean squares).
+
+Of an edge alone nobody can tell where along it a copy comes from.
+"""
+
+_WINDOW_PX = 9
+_LEAST_CORRELATION = 0.85
+_LEAST_DEVIATION = 2.0  # grey levels: flatter windows agree with any other
+_SOLID_SHARE = 0.5
+_DETAIL_WINDOW_PX = 3
+_ROUNDING = 0.1  # grey levels, so that places without any difference have an agreement too
+_ALIGNMENTS = 3
+_MOST_STEP_PX = 2.0
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A part of a picture.
+
+    Attributes:
+        box_xyxy: Left, top, right and bottom in pixels; right and bottom are just outside.
+        mask: (bottom - top, right - left) bool.
+    """
+
+    box_xyxy: tuple[int, int, int, int]
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Copy:
+    """Two places of a picture that show the same content. Which of them is the original is not known.
+
+    Attributes:
+        places: The two.
+        agreement: The logarithm of how many times the fine detail of the first place (what is left of it when the mean
+            over 3 x 3 px is taken away) is as strong as the difference between the two; `LEAST_AGREEMENT` or more.
+        affine: (2, 3) float64: takes x and y in the first place to those in the second, in pixels of the picture.
+    """
+
+    places: tuple[Place, Place]
+    agreement: float
+    affine: NDArray[np.float64]
+
+
+def find_copies(pixels: NDArray[np.uint8]) -> list[Copy]:
+    """Places of a picture that were copied within it, the pair that agrees best first.
+
+    Finds copies that were turned, mirrored, scaled from a half to twice, made lighter or darker, or compressed. A copy
+    of something without corners, such as sky, is not found.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+    """
+    height, width = pixels.shape[:2]
+    factor = max(1, int(np.ceil(np.sqrt(height * width / SEARCHED_PX))))
+    luminance = reduce_pixels(pixels, factor) @ _LUMA
+    found: list[_Agreement] = []
+    for movement in agree_on_movements(match_points(luminance)):
+        agreement = _compare(luminance, movement)
+        if agreement is not None and not any(agreement.repeats(other) for other in found):
+            found.append(agreement)
+    found.sort(key=lambda one: -one.agreement)
+    return [one.at_full_size((height, width), factor) for one in found]
+
+
+@dataclass(frozen=True, eq=False)
+class _Agreement:
+    """A copy at the size that was searched."""
+
+    masks: tuple[NDArray[np.bool_], NDArray[np.bool_]]
+    agreement: float
+    affine: NDArray[np.float64]
+
+    def repeats(self, other: _Agreement) -> bool:
+        """Whether it is about the same two places, in whichever order."""
+        (here, there), orders = self.masks, (other.masks, other.masks[::-1])
+        return any(_overlap(here, first) and _overlap(there, second) for first, second in orders)
+
+    def at_full_size(self, size_hw: tuple[int, int], factor: int) -> Copy:
+        here, there = (_at_full_size(mask, size_hw, factor) for mask in self.masks)
+        linear, centre = self.affine[:, :2], np.full(2, (factor - 1) / 2)
+        shift = factor * self.affine[:, 2] + centre - linear @ centre
+        return Copy((here, there), self.agreement, np.column_stack([linear, shift]))
+
+
+def _at_full_size(mask: NDArray[np.bool_], size_hw: tuple[int, int], factor: int) -> Place:
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    top, left, bottom, right = int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+    large = mask[top:bottom, left:right].repeat(factor, axis=0).repeat(factor, axis=1)
+    box_xyxy = (
+        left * factor,
+        top * factor,
+        min(right * factor, size_hw[1]),
+        min(bottom * factor, size_hw[0]),
+    )
+    return Place(box_xyxy, large[: box_xyxy[3] - box_xyxy[1], : box_xyxy[2] - box_xyxy[0]])
+
+
+def _compare(luminance: NDArray[np.float32], movement: Movement) -> _Agreement | None:
+    """The two places between which a movement takes pixels to like ones; None if they are small or only look alike."""
+    rows, columns = _surroundings(movement.here, luminance.shape)
+    seeds = np.zeros((rows.stop - rows.start, columns.stop - columns.start), bool)
+    seed_x, seed_y = np.rint(movement.here).astype(int).T
+    seeds[seed_y - rows.start, seed_x - columns.start] = True
+    affine = movement.affine
+    for _ in range(_ALIGNMENTS):
+        place = _place(luminance, rows, columns, affine, seeds)
+        if place.sum() < max(LEAST_AREA_PX, LEAST_AREA * luminance.size):
+            return None
+        affine = _aligned(luminance, rows, columns, affine, place)
+    place = _place(luminance, rows, columns, affine, seeds)
+    if place.sum() < max(LEAST_AREA_PX, LEAST_AREA * luminance.size):
+        return None
+    if not is_plausible(affine, MOST_SHEAR) or _isotropy(luminance, rows, columns, place) < LEAST_ISOTROPY:
+        return None
+    agreement = _agreement(luminance, rows, columns, affine, place)
+    mask_here = np.zeros(luminance.shape, bool)
+    mask_here[rows, columns] = place
+    mask_there = _moved(mask_here, affine)
+    if agreement < LEAST_AGREEMENT or (mask_here & mask_there).sum() > MOST_OVERLAP * place.sum():
+        return None
+    return _Agreement((mask_here, mask_there), agreement, affine)
+
+
+def _place(
+    luminance: NDArray[np.float32],
+    rows: slice,
+    columns: slice,
+    affine: NDArray[np.float64],
+    seeds: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """What of a box looks like what a movement takes it to, around the seeds."""
+    there_x, there_y = _there(rows, columns, affine)
+    y, x = np.mgrid[rows, columns].astype(np.float32)
+    there, inside = _sample(luminance, there_x, there_y)
+    shifted = np.maximum(np.abs(there_x - x), np.abs(there_y - y)) >= LEAST_SHIFT_PX
+    alike = _look_alike(luminance[rows, columns], there) & inside & shifted
+    return _connected((box_mean(alike, _WINDOW_PX) > _SOLID_SHARE) & inside, seeds)
+
+
+def _aligned(
+    luminance: NDArray[np.float32],
+    rows: slice,
+    columns: slice,
+    affine: NDArray[np.float64],
+    place: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """The movement after one step of least squares on grey levels (Lucas and Kanade, 1981), with light and contrast."""
+    there_x, there_y = _there(rows, columns, affine)
+    y, x = (grid[place] for grid in np.mgrid[rows, columns].astype(np.float32))
+    there, slope_y, slope_x = (
+        _sample(values, there_x[place], there_y[place])[0] for values in (luminance, *_slopes(luminance))
+    )
+    x, y = x - x.mean(), y - y.mean()
+    terms = [slope_x * x, slope_x * y, slope_x, slope_y * x, slope_y * y, slope_y, there, np.ones_like(there)]
+    design = np.column_stack(terms).astype(np.float64)
+    difference = (luminance[rows, columns][place] - there).astype(np.float64)
+    step = np.linalg.lstsq(design, difference, rcond=None)[0]
+    centre = np.mgrid[rows, columns].astype(np.float64)[::-1][:, place].mean(axis=1)
+    change = step[:6].reshape(2, 3)
+    if np.abs(change[:, 2]).max() > _MOST_STEP_PX:
+        return affine
+    change[:, 2] -= change[:, :2] @ centre
+    return affine + change
+
+
+def _slopes(luminance: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Downwards and to the right."""
+    return [np.gradient(luminance, axis=axis) for axis in (0, 1)]
+
+
+def _isotropy(luminance: NDArray[np.float32], rows: slice, columns: slice, place: NDArray[np.bool_]) -> float:
+    slopes = [slope[place].astype(np.float64) for slope in _slopes(luminance[rows, columns])]
+    weakest, strongest = np.linalg.eigvalsh([[(one * other).mean() for one in slopes] for other in slopes])
+    return float(weakest / max(strongest, 1e-9))
+
+
+def _agreement(
+    luminance: NDArray[np.float32],
+    rows: slice,
+    columns: slice,
+    affine: NDArray[np.float64],
+    place: NDArray[np.bool_],
+) -> float:
+    here = luminance[rows, columns]
+    there, _ = _sample(luminance, *_there(rows, columns, affine))
+    # What differs in light and contrast only is still the same.
+    design = np.column_stack([there[place], np.ones(place.sum())]).astype(np.float64)
+    light = np.linalg.lstsq(design, here[place].astype(np.float64), rcond=None)[0]
+    difference = here[place] - design @ light
+    detail = (luminance - box_mean(luminance, _DETAIL_WINDOW_PX))[rows, columns][place]
+    return float(np.log((detail.std() + _ROUNDING) / (difference.std() + _ROUNDING)))
+
+
+def _there(
+    rows: slice, columns: slice, affine: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """x and y of where a movement takes each pixel of a box."""
+    y, x = np.mgrid[rows, columns].astype(np.float32)
+    (xx, xy, x0), (yx, yy, y0) = affine.astype(np.float32)
+    return xx * x + xy * y + x0, yx * x + yy * y + y0
+
+
+def _surroundings(points_xy: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns of the box around some points and as much again on every side."""
+    low, high = np.floor(points_xy.min(axis=0)).astype(int), np.ceil(points_xy.max(axis=0)).astype(int) + 1
+    margin = np.maximum(high - low, 8 * _WINDOW_PX)
+    left, top = np.maximum(low - margin, 0)
+    right, bottom = np.minimum(high + margin, shape[::-1])
+    return slice(int(top), int(bottom)), slice(int(left), int(right))
+
+
+def _sample(
+    values: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Values between pixels, bilinear, and whether there are any; outside the border's are repeated."""
+    height, width = values.shape
+    inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
+    x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
+    left, top = np.minimum(x.astype(int), width - 2), np.minimum(y.astype(int), height - 2)
+    right_share, low_share = x - left, y - top
+    upper = values[top, left] * (1 - right_share) + values[top, left + 1] * right_share
+    lower = values[top + 1, left] * (1 - right_share) + values[top + 1, left + 1] * right_share
+    return upper * (1 - low_share) + lower * low_share, inside
+
+
+def _look_alike(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where the windows around a pixel are correlated, whatever their light and contrast."""
+    mean_here, mean_there = box_mean(here, _WINDOW_PX), box_mean(there, _WINDOW_PX)
+    variance_here = np.maximum(box_mean(here**2, _WINDOW_PX) - mean_here**2, 0)
+    variance_there = np.maximum(box_mean(there**2, _WINDOW_PX) - mean_there**2, 0)
+    covariance = box_mean(here * there, _WINDOW_PX) - mean_here * mean_there
+    textured = np.minimum(variance_here, variance_there) > _LEAST_DEVIATION**2
+    return textured & (covariance > _LEAST_CORRELATION * np.sqrt(variance_here * variance_there))
+
+
+def _connected(solid: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The connected areas (by edges) of a mask that hold a seed."""
+    reached, before = solid & seeds, -1
+    while reached.sum() > before:
+        before = int(reached.sum())
+        reached = _fill_runs(reached, solid)
+        reached = _fill_runs(reached.T, solid.T).T
+    return reached
+
+
+def _fill_runs(reached: NDArray[np.bool_], solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """All of each horizontal run of a mask of which something is reached."""
+    starts = solid & ~np.pad(solid, ((0, 0), (1, 0)))[:, :-1]
+    run = starts.ravel().cumsum().reshape(solid.shape)
+    hit = np.zeros(int(run.max(initial=0)) + 1, bool)
+    hit[run[reached]] = True
+    return solid & hit[run]
+
+
+def _moved(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where a movement takes a mask."""
+    back = np.linalg.inv(affine[:, :2])
+    y, x = np.mgrid[: mask.shape[0], : mask.shape[1]].astype(np.float32)
+    from_x, from_y = (
+        np.rint(row[0] * (x - affine[0, 2]) + row[1] * (y - affine[1, 2])).astype(int) for row in back
+    )
+    inside = (from_x >= 0) & (from_y >= 0) & (from_x < mask.shape[1]) & (from_y < mask.shape[0])
+    moved = np.zeros_like(mask)
+    moved[inside] = mask[from_y[inside], from_x[inside]]
+    return moved
+
+
+def _overlap(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+    return bool((mask & other).sum() > 0.5 * min(mask.sum(), other.sum()))

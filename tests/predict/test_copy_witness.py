@@ -1,0 +1,112 @@
+"""The search for copies as a witness, and what it says of others' regions."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage import data
+
+import doctored
+from doctored.core.inspection import Region
+from doctored.core.picture import Picture
+from doctored.models.copy_search import find_copies
+from doctored.predict.copied_regions import tell_copies_apart
+from doctored.predict.copy_witness import CopySearchWitness
+from doctored.predict.detector import Detector
+
+COPIED = data.astronaut()[:300, :384].copy()
+COPIED[180:260, 20:100] = COPIED[10:90, 170:250]
+UNTOUCHED = data.astronaut()[:300, :384]
+
+
+@pytest.fixture(scope="module")
+def finding():
+    return CopySearchWitness("copy-search").look(COPIED, None)
+
+
+def test_both_places_of_a_copy_are_regions_that_name_each_other(finding):
+    first, second = finding.regions
+    assert (first.technique, second.technique) == ("copy_move", "copy_move")
+    assert first.twin_box_xyxy == second.box_xyxy
+    assert second.twin_box_xyxy == first.box_xyxy
+    places = sorted([first.box_xyxy, second.box_xyxy])
+    np.testing.assert_allclose(places, [(20, 180, 100, 260), (170, 10, 250, 90)], atol=8)
+
+
+def test_map_and_score_follow_from_the_agreement(finding):
+    (copy,) = find_copies(COPIED)
+    assert finding.raw_score == copy.agreement
+    expected = np.zeros(COPIED.shape[:2])
+    for place in copy.places:
+        left, top, right, bottom = place.box_xyxy
+        expected[top:bottom, left:right][place.mask] = 1 / (1 + np.exp(-copy.agreement / 0.2))
+    np.testing.assert_allclose(finding.localization_map, expected, rtol=1e-6)
+    assert finding.regions[0].score == pytest.approx(expected.max())
+
+
+def test_the_raw_score_alone_is_that_of_the_finding(finding):
+    witness = CopySearchWitness("copy-search")
+    steps = []
+    scored = witness.scored_map(COPIED, lambda *step: steps.append(step))
+    assert witness.score_rule.score(scored) == pytest.approx(finding.raw_score)
+    assert steps == [(1, witness.steps(COPIED.shape[:2]))]
+
+
+def test_without_copies_the_map_is_calm_and_takes_no_memory():
+    finding = CopySearchWitness("copy-search").look(UNTOUCHED, None)
+    assert (finding.raw_score, finding.regions) == (0.0, ())
+    assert not finding.localization_map.any()
+    assert finding.localization_map.strides == (0, 0)
+
+
+def test_its_hash_is_that_of_its_code():
+    folder = Path(doctored.__file__).parent / "models" / "copy_search"
+    code = b"".join((folder / name).read_bytes() for name in sorted(f.name for f in folder.glob("*.py")))
+    assert CopySearchWitness("copy-search").sha256 == hashlib.sha256(code).hexdigest()
+
+
+def test_it_can_look_alone():
+    detector = Detector.from_name("copy-search")
+    inspection = detector.inspect(Picture.from_array(COPIED))
+    assert inspection.verdict == "cannot_judge"
+    assert inspection.regions[0].to_json()["twin_box_xyxy"] == list(inspection.regions[1].box_xyxy)
+    assert detector.raw_score(COPIED) == pytest.approx(inspection.model.raw_score)
+    assert 0 < detector.estimate_seconds(Picture.from_array(COPIED)) < 60
+
+
+HERE = Region((10, 10, 30, 30), "copy_move", 0.9, twin_box_xyxy=(50, 50, 70, 70))
+THERE = Region((50, 50, 70, 70), "copy_move", 0.9, twin_box_xyxy=(10, 10, 30, 30))
+
+
+def test_a_region_in_a_place_of_a_copy_is_a_copy_move_and_takes_its_place():
+    # 16 of its 20 rows lie in the place: four fifths of each.
+    region = Region((10, 14, 30, 34), "splicing", 0.6)
+    of_network, of_search = tell_copies_apart([[region], [HERE, THERE]])
+    (told,) = of_network
+    assert (told.technique, told.score, told.twin_box_xyxy) == ("copy_move", 0.9, THERE.box_xyxy)
+    assert told.box_xyxy == region.box_xyxy
+    assert of_search == [THERE]
+
+
+def test_a_small_region_inside_a_place_is_a_copy_move_and_leaves_the_place():
+    region = Region((12, 12, 20, 20), "removal", 0.6)
+    (told,), of_search = tell_copies_apart([[region], [HERE, THERE]])
+    assert (told.technique, told.score) == ("copy_move", 0.6)
+    assert of_search == [HERE, THERE]
+
+
+def test_masks_decide_and_not_boxes():
+    left_half = np.arange(20) < np.full((20, 1), 10)
+    place = Region((10, 10, 30, 30), "copy_move", 0.9, left_half, twin_box_xyxy=(50, 50, 70, 70))
+    inside = Region((0, 0, 40, 40), "splicing", 0.5, np.pad(left_half, 10))
+    beside = Region((0, 0, 40, 40), "splicing", 0.5, np.pad(~left_half, 10))
+    (told, left), of_search = tell_copies_apart([[inside, beside], [place]])
+    assert (told.technique, left.technique) == ("copy_move", "splicing")
+    assert of_search == []
+
+
+def test_regions_elsewhere_stay_as_they_are():
+    region = Region((25, 25, 60, 60), "splicing", 0.6)
+    assert tell_copies_apart([[region], [HERE, THERE], []]) == [[region], [HERE, THERE], []]
+    assert tell_copies_apart([[region]]) == [[region]]
