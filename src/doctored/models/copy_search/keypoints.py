@@ -83,8 +83,9 @@ def _corners(luminance: NDArray[np.float32], most: int) -> tuple[NDArray[np.intp
     inner = smaller[margin:-margin, margin:-margin]
     if not inner.size:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    around = np.lib.stride_tricks.sliding_window_view(smaller, (3, 3))
-    largest = around.max(axis=(2, 3))[margin - 1 : 1 - margin, margin - 1 : 1 - margin]
+    beside = np.maximum(np.maximum(smaller[:, :-2], smaller[:, 1:-1]), smaller[:, 2:])
+    around = np.maximum(np.maximum(beside[:-2], beside[1:-1]), beside[2:])
+    largest = around[margin - 1 : 1 - margin, margin - 1 : 1 - margin]
     rows, columns = np.nonzero((inner >= largest) & (inner > _LEAST_CORNER))
     strength = inner[rows, columns]
     rows, columns = rows + margin, columns + margin

@@ -10,7 +10,7 @@ from PIL import Image
 
 from doctored.models.copy_search.keypoints import Keypoints, find_keypoints
 
-MOST_KEYPOINTS = 5000
+MOST_KEYPOINTS = 3000
 """At each scale."""
 
 SCALES = (1.0, 0.88, 0.77, 0.67, 0.57, 0.5)
