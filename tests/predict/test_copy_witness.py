@@ -8,10 +8,10 @@ import pytest
 from skimage import data
 
 import doctored
-from doctored.core.inspection import Region
+from doctored.core.inspection import Region, WitnessFinding
 from doctored.core.picture import Picture
 from doctored.models.copy_search import find_copies
-from doctored.predict.copied_regions import tell_copies_apart
+from doctored.predict.copied_regions import painted, settle_originals, tell_copies_apart
 from doctored.predict.copy_witness import CopySearchWitness
 from doctored.predict.detector import Detector
 
@@ -21,12 +21,12 @@ UNTOUCHED = data.astronaut()[:300, :384]
 
 
 @pytest.fixture(scope="module")
-def finding():
+def found():
     return CopySearchWitness("copy-search").look(COPIED, None)
 
 
-def test_both_places_of_a_copy_are_regions_that_name_each_other(finding):
-    first, second = finding.regions
+def test_both_places_of_a_copy_are_regions_that_name_each_other(found):
+    first, second = found.regions
     assert (first.technique, second.technique) == ("copy_move", "copy_move")
     assert first.twin_box_xyxy == second.box_xyxy
     assert second.twin_box_xyxy == first.box_xyxy
@@ -34,22 +34,22 @@ def test_both_places_of_a_copy_are_regions_that_name_each_other(finding):
     np.testing.assert_allclose(places, [(20, 180, 100, 260), (170, 10, 250, 90)], atol=8)
 
 
-def test_map_and_score_follow_from_the_agreement(finding):
+def test_map_and_score_follow_from_the_agreement(found):
     (copy,) = find_copies(COPIED)
-    assert finding.raw_score == copy.agreement
+    assert found.raw_score == copy.agreement
     expected = np.zeros(COPIED.shape[:2])
     for place in copy.places:
         left, top, right, bottom = place.box_xyxy
         expected[top:bottom, left:right][place.mask] = 1 / (1 + np.exp(-copy.agreement / 0.2))
-    np.testing.assert_allclose(finding.localization_map, expected, rtol=1e-6)
-    assert finding.regions[0].score == pytest.approx(expected.max())
+    np.testing.assert_allclose(found.localization_map, expected, rtol=1e-6)
+    assert found.regions[0].score == pytest.approx(expected.max())
 
 
-def test_the_raw_score_alone_is_that_of_the_finding(finding):
+def test_the_raw_score_alone_is_that_of_the_finding(found):
     witness = CopySearchWitness("copy-search")
     steps = []
     scored = witness.scored_map(COPIED, lambda *step: steps.append(step))
-    assert witness.score_rule.score(scored) == pytest.approx(finding.raw_score)
+    assert witness.score_rule.score(scored) == pytest.approx(found.raw_score)
     assert steps == [(1, witness.steps(COPIED.shape[:2]))]
 
 
@@ -110,3 +110,52 @@ def test_regions_elsewhere_stay_as_they_are():
     region = Region((25, 25, 60, 60), "splicing", 0.6)
     assert tell_copies_apart([[region], [HERE, THERE], []]) == [[region], [HERE, THERE], []]
     assert tell_copies_apart([[region]]) == [[region]]
+
+
+def finding(name, localization_map, regions=()):
+    return WitnessFinding(name, "0" * 64, 0.0, localization_map, tuple(regions))
+
+
+def suspecting(box_xyxy):
+    localization_map = np.full((80, 80), 0.1, np.float32)
+    left, top, right, bottom = box_xyxy
+    localization_map[top:bottom, left:right] = 0.4
+    return finding("network", localization_map)
+
+
+def first_map(findings):
+    # What the search says must not decide which of its own places is left.
+    assert not findings[1].localization_map.any()
+    return findings[0].localization_map
+
+
+@pytest.mark.parametrize(("suspected", "left"), [((50, 50, 60, 70), THERE), ((10, 10, 30, 20), HERE)])
+def test_of_two_places_that_is_left_which_others_suspect(suspected, left):
+    search = finding("search", painted([HERE, THERE], [0.9, 0.9], (80, 80)), [HERE, THERE])
+    network, settled = settle_originals([suspecting(suspected), search], first_map)
+    assert settled.regions == (left,)
+    expected = np.zeros((80, 80), np.float32)
+    x1, y1, x2, y2 = left.box_xyxy
+    expected[y1:y2, x1:x2] = 0.9
+    np.testing.assert_array_equal(settled.localization_map, expected)
+    assert network.localization_map.max() == np.float32(0.4)
+
+
+def test_of_places_that_nobody_suspects_more_the_first_is_left():
+    search = finding("search", painted([HERE, THERE], [0.9, 0.9], (80, 80)), [HERE, THERE])
+    _, settled = settle_originals([suspecting((0, 0, 1, 1)), search], first_map)
+    assert settled.regions == (HERE,)
+
+
+def test_findings_without_copies_are_left_alone():
+    findings = [suspecting((0, 0, 9, 9)), finding("search", painted((), (), (80, 80)))]
+    assert settle_originals(findings, first_map) == findings
+
+
+def test_painting_takes_the_highest_value_and_keeps_to_masks():
+    triangle = np.tri(4, dtype=bool)
+    regions = [Region((0, 0, 4, 4), None, 0.5, triangle), Region((2, 2, 6, 6), None, 0.5)]
+    expected = np.zeros((6, 7), np.float32)
+    expected[:4, :4][triangle] = 3
+    expected[2:6, 2:6] = np.maximum(expected[2:6, 2:6], 2)
+    np.testing.assert_array_equal(painted(regions, [3, 2], (6, 7)), expected)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from doctored.core.inspection import Region, WitnessFinding
 from doctored.models.copy_search import SEARCHED_PX, Copy, find_copies
 from doctored.models.copy_search import __file__ as copy_search_file
+from doctored.predict.copied_regions import painted
 from doctored.predict.localize import ProgressCallback
 from doctored.predict.raw_score import LARGEST_VALUE
 
@@ -44,18 +45,15 @@ class CopySearchWitness:
     ) -> NDArray[np.float32]:
         """The agreement of the surest copy at each pixel, 0 outside of all."""
         copies = _search(pixels, on_progress)
-        return _painted(copies, [copy.agreement for copy in copies], pixels.shape)
+        return painted(
+            _places(copies), [copy.agreement for copy in copies for _ in copy.places], pixels.shape[:2]
+        )
 
     def look(self, pixels: NDArray[np.uint8], on_progress: ProgressCallback | None) -> WitnessFinding:
         copies = _search(pixels, on_progress)
-        scores = [_score(copy) for copy in copies]
-        regions = [
-            Region(place.box_xyxy, "copy_move", score, place.mask, twin_box_xyxy=twin.box_xyxy)
-            for copy, score in zip(copies, scores, strict=True)
-            for place, twin in (copy.places, copy.places[::-1])
-        ]
+        regions = _places(copies)
+        localization_map = painted(regions, [region.score for region in regions], pixels.shape[:2])
         raw_score = max((copy.agreement for copy in copies), default=0.0)
-        localization_map = _painted(copies, scores, pixels.shape)
         return WitnessFinding(self.name, self.sha256, raw_score, localization_map, tuple(regions))
 
     def estimate_seconds(self, size_hw: tuple[int, int]) -> float:
@@ -75,19 +73,14 @@ def _search(pixels: NDArray[np.uint8], on_progress: ProgressCallback | None) -> 
     return copies
 
 
+def _places(copies: Sequence[Copy]) -> list[Region]:
+    """Both places of each copy, one after the other."""
+    return [
+        Region(place.box_xyxy, "copy_move", _score(copy), place.mask, twin_box_xyxy=twin.box_xyxy)
+        for copy in copies
+        for place, twin in (copy.places, copy.places[::-1])
+    ]
+
+
 def _score(copy: Copy) -> float:
     return float(1 / (1 + np.exp(-copy.agreement / SURE_AGREEMENT)))
-
-
-def _painted(copies: Sequence[Copy], values: Sequence[float], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """(H, W) with the value of each copy in both its places, the highest where several meet, and else 0."""
-    if not copies:
-        # Nothing is in memory twice: of large pictures maps are large, and most have no copies.
-        return np.broadcast_to(np.float32(0), shape[:2])
-    painted = np.zeros(shape[:2], np.float32)
-    for copy, value in zip(copies, values, strict=True):
-        for place in copy.places:
-            left, top, right, bottom = place.box_xyxy
-            window = painted[top:bottom, left:right]
-            np.maximum(window, value * place.mask, out=window, dtype=np.float32)
-    return painted

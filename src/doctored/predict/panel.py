@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from doctored.core.errors import ModelError
 from doctored.core.inspection import Region, WitnessFinding
 from doctored.predict.combination import COMBINED_SCORE, Combination
-from doctored.predict.copied_regions import tell_copies_apart
+from doctored.predict.copied_regions import settle_originals, tell_copies_apart
 from doctored.predict.localize import ProgressCallback
 from doctored.predict.witnesses import Witness
 
@@ -176,15 +176,16 @@ class CombinedWitnesses:
                     on_progress(before + done, sum(steps))
 
             findings.append(known.get(witness.name) or witness.look(pixels, forward))
+        settled = settle_originals(findings, self.rule.localization_map)
         regions = [
             self._with_family(_with_witnesses(region, of, findings), pixels)
             for of, of_witness in zip(
-                findings, tell_copies_apart([of.regions for of in findings]), strict=True
+                findings, tell_copies_apart([of.regions for of in settled]), strict=True
             )
             for region in of_witness
         ]
         return Answer(
-            self.rule.localization_map(findings),
+            self.rule.localization_map(settled),
             self.rule.raw_score([finding.raw_score for finding in findings]),
             tuple(sorted(regions, key=lambda region: -region.score)),
             tuple(findings),
