@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from skimage import data
 
 from doctored.core.errors import ModelError
 from doctored.core.inspection import Region, WitnessFinding
@@ -179,3 +180,25 @@ def test_who_has_found_something_before_does_not_look_again():
     assert answer.raw_score == 0.5 * (2.0 + 7.0)
     assert heard == [(1, 3), (2, 3), (3, 3)]
     assert OneWitness(second).look(PIXELS, None, {"b": earlier}).findings == (earlier,)
+
+
+def test_a_found_copy_and_a_network_complete_each_other():
+    """The search finds two places, the network suspects one and takes it for a splice."""
+    pixels = data.astronaut()[:300, :384].copy()
+    pixels[180:260, 20:100] = pixels[10:90, 170:250]
+    suspected = level(0.2, (300, 384))
+    suspected[190:250, 30:90] = 0.6
+    network = Saying("constrained-rcnn", suspected, [Region((22, 184, 98, 258), "splicing", 0.6)])
+    search = load_witness("copy-search")
+    answer = both(network, search).look(pixels, None)
+    (region,) = answer.regions
+    assert (region.box_xyxy, region.technique) == ((22, 184, 98, 258), "copy_move")
+    assert region.witnesses == ("constrained-rcnn", "copy-search")
+    np.testing.assert_allclose(region.twin_box_xyxy, (170, 10, 250, 90), atol=8)
+    found = answer.findings[1]
+    assert len(found.regions) == 2
+    # The original adds nothing to the answer's map, though the search has it in its own.
+    assert answer.localization_map[50, 210] == answer.localization_map[0, 0]
+    assert found.localization_map[50, 210] > 0.5
+    assert answer.localization_map[220, 60] > 0.9
+    assert answer.raw_score == pytest.approx(0.5 * (2 + found.raw_score))
