@@ -176,3 +176,27 @@ def test_the_score_can_be_that_of_one_witness(combined, tmp_path, photos):
     result = CliRunner().invoke(app, arguments(photos, tmp_path / "x", "--score-of", "nobody"))
     assert result.exit_code == 2
     assert "choose noise or ela" in result.stderr
+
+
+def test_the_weight_of_a_score_can_be_set(combined, tmp_path, photos):
+    folder, _ = combined
+    result = CliRunner().invoke(app, arguments(photos, tmp_path / "set", "--score-weight", "ela=2.5"))
+    assert result.exit_code == 0, result.output
+    rule, fitted = (read_combination(path / COMBINATION_FILE) for path in (tmp_path / "set", folder))
+    assert rule.witnesses[1].score_weight == 2.5
+    assert rule.witnesses[0] == fitted.witnesses[0]
+    assert rule.fitted_on.endswith("; set, not fitted: score of ela 2.5")
+
+
+def test_the_figure_of_a_set_weight_is_that_of_the_set_weight():
+    first, second = Knowing("a", 0.9), Knowing("b", 0.2)
+    only = fit_combination([first, second], Stream(), 40, lambda done, total: None, {"a": 0.0, "b": 1.0})
+    assert only.score_weights.tolist() == [0, 1]
+    assert only.figures["image_auc"] == only.figures["image_auc_b"]
+
+
+@pytest.mark.parametrize("text", ["ela", "ela=", "ela=-1", "ela=nan", "ela=inf", "centre=1", "=1"])
+def test_weights_that_cannot_be_set_are_refused(tmp_path, photos, text):
+    result = CliRunner().invoke(app, arguments(photos, tmp_path / "x", "--score-weight", text))
+    assert result.exit_code == 2
+    assert "noise or ela with a number of 0 or more, such as ela=3" in result.stderr.replace("\n", " ")

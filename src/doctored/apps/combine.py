@@ -1,9 +1,11 @@
 """`doctored train combination`: how much each of several witnesses counts, fitted on forgeries made on the fly."""
 
+import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from doctored.train.logistic import LogisticFit
 
 _PIXELS_PER_CLASS = 200
+
+NOTHING_SET: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +82,28 @@ def check_combination(output: Path, models: Sequence[str], score_of: str | None,
         raise ConfigError(f"--score-of is {score_of!r}; choose {' or '.join(models)}")
 
 
+def set_score_weights(assignments: Sequence[str], models: Sequence[str]) -> dict[str, float]:
+    """From what a user set, such as "copy-search=3", to weights by model.
+
+    Raises:
+        ConfigError: It is not of that form, names another model, or sets no number of 0 or more.
+    """
+    weights = {}
+    for assignment in assignments:
+        name, _, text = assignment.rpartition("=")
+        try:
+            weight = float(text)
+        except ValueError:
+            weight = -1.0
+        if name not in models or not 0 <= weight < math.inf:
+            raise ConfigError(
+                f"--score-weight is {assignment!r}; give {' or '.join(models)} with a number of 0 or more, such as "
+                f"{models[-1]}=3"
+            )
+        weights[name] = weight
+    return weights
+
+
 def domain_shares(names: Sequence[str]) -> "dict[Domain, float]":
     """The shares of the named domains of forgeries among all of these, as in training.
 
@@ -97,6 +123,7 @@ def fit_combination(
     samples: "ForgeryStream",
     count: int,
     on_progress: Callable[[int, int], None],
+    score_weights: Mapping[str, float] = NOTHING_SET,
 ) -> FittedWeights:
     """Fit how much each witness counts.
 
@@ -108,6 +135,7 @@ def fit_combination(
         samples: To fit on; none that a score is measured on.
         count: How many to take.
         on_progress: Called with the numbers of samples done and to do.
+        score_weights: By name of a witness what its raw score counts, in place of the fitted weight.
 
     Raises:
         ModelError: Two witnesses have the same name.
@@ -131,10 +159,12 @@ def fit_combination(
     forged = np.array([one.forged for one in seen])
     scores = np.array([one.raw_scores for one in seen])
     of_picture = fit_logistic(scores, forged, _balanced(forged))
+    fitted = zip(witnesses, of_picture.weights, strict=True)
+    of_score = np.array([score_weights.get(witness.name, weight) for witness, weight in fitted])
     hashes = tuple(witness.sha256 for witness in witnesses)
-    figures = _figures(witnesses, seen, scores @ of_picture.weights)
+    figures = _figures(witnesses, seen, scores @ of_score)
     names = tuple(witness.name for witness in witnesses)
-    return FittedWeights(names, hashes, of_map, of_picture.weights, figures)
+    return FittedWeights(names, hashes, of_map, of_score, figures)
 
 
 def with_score_of(fitted: FittedWeights, number: int) -> FittedWeights:

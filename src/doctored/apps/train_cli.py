@@ -347,6 +347,16 @@ def combination(
             show_default="fitted like the map",
         ),
     ] = None,
+    score_weight: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--score-weight",
+            metavar="WITNESS=WEIGHT",
+            help="Set what the raw score of a witness counts, for instance because it speaks too rarely for a fit; "
+            "repeatable.",
+            show_default="fitted",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the forgeries.")] = 0,
     device: Device = "auto",
     precision: Annotated[str, typer.Option("--precision", help="auto, int8, bf16 or fp32.")] = "auto",
@@ -365,6 +375,7 @@ def combination(
         check_combination,
         domain_shares,
         fit_combination,
+        set_score_weights,
         with_score_of,
         write_combination,
     )
@@ -376,6 +387,7 @@ def combination(
 
     models = witness or ["mantranet", "constrained-rcnn", COPY_SEARCH]
     check_combination(output, models, score_of, force=force)
+    set_weights = set_score_weights(score_weight or [], models)
     # What people ask about has nearly always been saved as JPEG; fresh camera pixels favour one witness over the
     # other far more than such files do.
     shares = domain_shares(domain or ["web", "chain"])
@@ -386,9 +398,15 @@ def combination(
         f"{samples} generated samples of {crop_px} px ({', '.join(shares)}), {source['photographs']} photographs "
         f"({', '.join(source['sources'])}), seed {seed}"
     )
+    if set_weights:
+        fitted_on += "; set, not fitted: " + ", ".join(
+            f"score of {name} {w:g}" for name, w in set_weights.items()
+        )
     stream = ForgeryStream(learn, crop_px, seed, domain_shares=shares)
     with ProgressBar("samples") as bar:
-        fitted = fit_combination(witnesses, stream, samples, bar.show)
+        names = {model: one.name for model, one in zip(models, witnesses, strict=True)}
+        set_by_name = {names[model]: weight for model, weight in set_weights.items()}
+        fitted = fit_combination(witnesses, stream, samples, bar.show, set_by_name)
     if score_of is not None:
         fitted = with_score_of(fitted, models.index(score_of))
     print(write_combination(fitted, models, fitted_on, output))
