@@ -149,7 +149,8 @@ def test_progress_ends_at_the_total(exported_toy: ExportedModel):
 
 def test_what_cannot_be_loaded_is_a_sentence(tmp_path: Path, exported_toy: ExportedModel, run: Path):
     with pytest.raises(
-        ModelError, match="no model 'nothing': it is neither one of both, mantranet, constrained-rcnn, centre"
+        ModelError,
+        match="no model 'nothing': it is neither one of both, mantranet, constrained-rcnn, copy-search",
     ):
         Detector.from_name("nothing")
     with pytest.raises(

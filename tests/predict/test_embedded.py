@@ -87,9 +87,9 @@ class _Unused:
     settings = None
 
 
-def test_the_combination_is_of_the_networks_that_come_with_it():
+def test_the_combination_is_of_the_models_that_come_with_it():
     panel = load_panel(COMBINATION, load_witness)
-    assert [witness.name for witness in panel.witnesses] == ["mantranet", "constrained-rcnn"]
+    assert [one.name for one in panel.witnesses] == ["mantranet", "constrained-rcnn", "copy-search"]
 
 
 @pytest.mark.parametrize("name", NAMES)
