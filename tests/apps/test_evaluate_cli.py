@@ -151,6 +151,7 @@ def test_costs_are_one_table(benchmark, tmp_path, monkeypatch):
     assert [model for model, *_ in measured[2:]] == [
         "mantranet",
         "constrained-rcnn",
+        "copy-search",
         "centre",
         "sharpness",
         "ela",
