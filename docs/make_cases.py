@@ -25,7 +25,7 @@ FORGED = {"splicing": "a pasted bird", "copy_move": "a daisy copied", "removal":
 AUTHENTIC = ("canyon-wren", "san-francisco-skyline", "egg-basket")
 _PANEL_PX, _GAP_PX = 300, 6
 _PLACE_PX = 15  # a single bright pixel is no place
-_CALM_SHARE = 0.01
+_ON_IT, _CALM_SHARE = 0.25, 0.01
 _RING = (80, 200, 255)
 
 
@@ -49,8 +49,14 @@ class Case:
 
     @property
     def on_it(self) -> bool:
-        """Whether the highest place of the map lies on the manipulation."""
-        return self.gt_mask is not None and bool(self.gt_mask[self.peak_yx])
+        """Whether the highest place of the map, the square that it was averaged over, lies on the manipulation.
+
+        A quarter of it is enough: between the petals of a pasted flower is not beside the flower.
+        """
+        if self.gt_mask is None:
+            return False
+        around = tuple(slice(max(0, at - _PLACE_PX // 2), at + _PLACE_PX // 2 + 1) for at in self.peak_yx)
+        return bool(self.gt_mask[around].mean() >= _ON_IT)
 
     @property
     def lit_share(self) -> float:
