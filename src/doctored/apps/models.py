@@ -88,11 +88,7 @@ def list_models() -> list[ModelFacts]:
                 )
             )
         else:
-            facts.append(
-                ModelFacts(
-                    name, entry.kind, entry.description, installed=entry.kind in ("search", "yardstick")
-                )
-            )
+            facts.append(ModelFacts(name, entry.kind, entry.description, installed=entry.is_code_alone))
     return facts
 
 

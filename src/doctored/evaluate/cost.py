@@ -53,7 +53,7 @@ def catalogued_models() -> list[str]:
     return [
         name
         for name, entry in CATALOG.items()
-        if entry.kind in ("search", "yardstick") or (EMBEDDED / name / MANIFEST_FILE).is_file()
+        if entry.is_code_alone or (EMBEDDED / name / MANIFEST_FILE).is_file()
     ]
 
 
@@ -100,7 +100,7 @@ def count_operations(model: str) -> tuple[int, float]:
         MissingExtraError: A training run is named and PyTorch is not installed.
     """
     entry = CATALOG.get(model)
-    if entry is not None and entry.kind in ("search", "yardstick"):
+    if entry is not None and entry.is_code_alone:
         return 0, 0.0
     folder = Path(model) if entry is None else EMBEDDED / model
     if (folder / RUN_FILE).is_file():

@@ -34,6 +34,11 @@ class CatalogEntry:
     build: Callable[[Mapping[str, Any]], Any]
     settings: type[NetworkSettings] | None = None
 
+    @property
+    def is_code_alone(self) -> bool:
+        """Whether it needs no files, so that it can be run wherever the package is."""
+        return self.kind in ("search", "yardstick")
+
 
 def _mantranet(settings: Mapping[str, Any]) -> Any:
     from doctored.models.mantranet.mantranet import ManTraNet
