@@ -79,14 +79,20 @@ HERE = Region((10, 10, 30, 30), "copy_move", 0.9, twin_box_xyxy=(50, 50, 70, 70)
 THERE = Region((50, 50, 70, 70), "copy_move", 0.9, twin_box_xyxy=(10, 10, 30, 30))
 
 
-def test_a_region_in_a_place_of_a_copy_is_a_copy_move_and_takes_its_place():
+def test_a_region_that_is_a_place_of_a_copy_gives_way_to_it():
     # 16 of its 20 rows lie in the place: four fifths of each.
     region = Region((10, 14, 30, 34), "splicing", 0.6)
-    of_network, of_search = tell_copies_apart([[region], [HERE, THERE]])
-    (told,) = of_network
-    assert (told.technique, told.score, told.twin_box_xyxy) == ("copy_move", 0.9, THERE.box_xyxy)
-    assert told.box_xyxy == region.box_xyxy
-    assert of_search == [THERE]
+    of_network, (here, there) = tell_copies_apart([[region], [HERE, THERE]])
+    assert of_network == []
+    assert (here.box_xyxy, here.score, there) == (HERE.box_xyxy, HERE.score, THERE)
+
+
+def test_of_a_place_that_two_witnesses_have_found_the_higher_score_stays():
+    region = Region((50, 54, 70, 74), "splicing", 0.95)
+    of_network, (here, there) = tell_copies_apart([[region], [HERE, THERE]])
+    assert of_network == []
+    assert (here.score, there.score) == (0.9, 0.95)
+    assert (there.box_xyxy, there.technique) == (THERE.box_xyxy, "copy_move")
 
 
 def test_a_small_region_inside_a_place_is_a_copy_move_and_leaves_the_place():
@@ -101,9 +107,9 @@ def test_masks_decide_and_not_boxes():
     place = Region((10, 10, 30, 30), "copy_move", 0.9, left_half, twin_box_xyxy=(50, 50, 70, 70))
     inside = Region((0, 0, 40, 40), "splicing", 0.5, np.pad(left_half, 10))
     beside = Region((0, 0, 40, 40), "splicing", 0.5, np.pad(~left_half, 10))
-    (told, left), of_search = tell_copies_apart([[inside, beside], [place]])
-    assert (told.technique, left.technique) == ("copy_move", "splicing")
-    assert of_search == []
+    (left,), of_search = tell_copies_apart([[inside, beside], [place]])
+    assert left is beside
+    assert [one.mask is place.mask for one in of_search] == [True]
 
 
 def test_regions_elsewhere_stay_as_they_are():

@@ -17,7 +17,7 @@ COPIED_SHARE = 0.5
 """A region is a copy-move if at least this share of it lies in a place of a copy."""
 
 SAME_SHARE = 0.5
-"""And it is that place, so that both are one region, if it covers at least this share of the place too."""
+"""And it is that place, not a part of it, if it covers at least this share of the place too."""
 
 
 def painted(
@@ -87,36 +87,41 @@ def _mean_inside(region: Region, values: NDArray[np.float32]) -> float:
 def tell_copies_apart(regions_of: Sequence[Sequence[Region]]) -> list[list[Region]]:
     """Regions of several witnesses, those in places of copies being copy-moves, each place once.
 
-    A region that is a place of a copy keeps its own mask, takes technique and twin of the place, and the higher of both
-    scores. Places of which no other witness has a region stay as they are.
+    A region that is a place of a copy gives way to the place, whose border is exact; of both scores the higher one
+    stays. One that covers only a part of a place takes its technique and its twin.
 
     Args:
         regions_of: For each witness its regions; those with a twin are places of copies.
 
     Returns:
-        The same, in the same order, less places that are another witness's region.
+        The same, in the same order, less the regions that gave way.
     """
     places = [region for regions in regions_of for region in regions if region.twin_box_xyxy is not None]
-    taken: set[int] = set()
+    raised: dict[int, float] = {}
 
-    def named(region: Region) -> Region:
+    def named(region: Region) -> Region | None:
         for place in places:
             shared = _shared_px(region, place)
-            if shared >= COPIED_SHARE * _size_px(region):
-                same = shared >= SAME_SHARE * _size_px(place)
-                if same:
-                    taken.add(id(place))
-                score = max(region.score, place.score) if same else region.score
-                return replace(
-                    region, technique=place.technique, twin_box_xyxy=place.twin_box_xyxy, score=score
-                )
+            if shared < COPIED_SHARE * _size_px(region):
+                continue
+            if shared >= SAME_SHARE * _size_px(place):
+                raised[id(place)] = max(raised.get(id(place), place.score), region.score)
+                return None
+            return replace(region, technique=place.technique, twin_box_xyxy=place.twin_box_xyxy)
         return region
 
     told = [
         [region if region.twin_box_xyxy is not None else named(region) for region in regions]
         for regions in regions_of
     ]
-    return [[region for region in regions if id(region) not in taken] for regions in told]
+    return [
+        [
+            replace(region, score=raised[id(region)]) if id(region) in raised else region
+            for region in regions
+            if region is not None
+        ]
+        for regions in told
+    ]
 
 
 def _size_px(region: Region) -> int:

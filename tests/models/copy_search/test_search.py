@@ -136,14 +136,37 @@ def test_agreement_is_the_log_of_detail_over_difference():
     luminance = rng.normal(100, 12, (60, 200)).astype(np.float32)
     luminance[:, 100:] = 0.8 * luminance[:, :100] + 20 + rng.normal(0, 3, (60, 100))
     place = np.ones((40, 60), bool)
-    rows, columns = slice(10, 50), slice(20, 80)
+    box = search._Surroundings(luminance, slice(10, 50), slice(20, 80), place)
     affine = np.array([[1.0, 0, 100], [0, 1, 0]])
     here, there = luminance[10:50, 20:80], luminance[10:50, 120:180]
     slope, level = np.polyfit(there.ravel().astype(float), here.ravel().astype(float), 1)
     detail = (luminance - ndimage.uniform_filter(luminance.astype(float), 3, mode="nearest"))[10:50, 20:80]
     expected = np.log((detail.std() + 0.1) / ((here - slope * there - level).std() + 0.1))
-    found = search._agreement(luminance, rows, columns, affine, place)
-    assert found == pytest.approx(expected, abs=1e-3)
+    assert box.agreement(affine, place) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_place_grows_by_half_a_window_and_no_further_than_it_agrees():
+    rng = np.random.default_rng(3)
+    luminance = rng.normal(100, 12, (60, 200)).astype(np.float32)
+    luminance[:, 122:160] = luminance[:, 22:60] + rng.normal(0, 1, (60, 38))
+    place = np.zeros((40, 60), bool)
+    place[10:30, 4:20] = True  # columns 24 to 39 of the picture; the copy is of 22 to 59
+    box = search._Surroundings(luminance, slice(10, 50), slice(20, 80), place)
+    grown = box.grown(np.array([[1.0, 0, 100], [0, 1, 0]]), place)
+    expected = np.zeros_like(place)
+    expected[6:34, 3:24] = True  # the mean over 3 px crosses the border at column 22
+    wrong = grown != expected
+    assert wrong.sum() < 0.02 * expected.sum()
+
+
+def test_a_place_ends_where_the_copy_ends():
+    """Windows across the border are not alike, which took half a window off each side."""
+    picture, original, copied = paste(PHOTO, SHIFT)
+    copy = find_copies(picture)[0]
+    places = [whole(place, picture.shape) for place in copy.places]
+    true = max((original, copied), key=lambda mask: iou(places[0], mask))
+    assert (places[0] & true).sum() > 0.8 * true.sum()
+    assert (places[0] & true).sum() > 0.95 * places[0].sum()
 
 
 def test_values_between_pixels_are_those_of_scipy():
@@ -178,18 +201,19 @@ def test_one_step_of_alignment_comes_nearer():
     true = np.array([[0.98, 0.02, 180.0], [-0.02, 0.98, 30.0]])
     y, x = np.mgrid[100:220, 100:220].astype(np.float32)
     here = luminance.copy()
-    sampled, _ = search._sample(luminance, *search._there(slice(100, 220), slice(100, 220), true))
+    place = np.ones((120, 120), bool)
+    there_xy = search._Surroundings(luminance, slice(100, 220), slice(100, 220), place).there(true)
+    sampled, _ = search._sample(luminance, *there_xy)
     off = true + np.array([[0.004, -0.003, 0.6], [0.002, 0.003, -0.5]])
     here[100:220, 100:220] = 0.9 * sampled + 12
-    place = np.ones((120, 120), bool)
     points = np.column_stack([x.ravel(), y.ravel(), np.ones(x.size)])
 
     def wrong_px(affine):
         return np.hypot(*(points @ (affine - true).T).T).max()
 
     # What lies there must not be what was overwritten.
-    assert search._there(slice(100, 220), slice(100, 220), true)[0].min() > 220
-    aligned = off
+    assert there_xy[0].min() > 220
+    box, aligned = search._Surroundings(here, slice(100, 220), slice(100, 220), place), off
     for _ in range(3):
-        aligned = search._aligned(here, slice(100, 220), slice(100, 220), aligned, place)
+        aligned = box.aligned(aligned, place)
     assert wrong_px(aligned) < 0.3 * wrong_px(off)

@@ -62,7 +62,7 @@ def find_keypoints(luminance: NDArray[np.float32], most: int) -> Keypoints:
     return Keypoints(np.column_stack([columns, rows]).astype(np.float64), moments, angle)
 
 
-def box_mean(values: NDArray[np.floating], side_px: int) -> NDArray[np.float32]:
+def box_mean(values: NDArray[np.floating | np.bool_], side_px: int) -> NDArray[np.float32]:
     """The mean over a square around each pixel of (H, W), the border repeated; the side is odd."""
     before = side_px // 2
     padded = np.pad(values, ((before + 1, before), (before + 1, before)), mode="edge")

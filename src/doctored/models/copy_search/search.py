@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,7 @@ _DETAIL_WINDOW_PX = 3
 _ROUNDING = 0.1  # grey levels, so that places without any difference have an agreement too
 _ALIGNMENTS = 3
 _MOST_STEP_PX = 2.0
+_MOST_DEVIATIONS = 2.0  # of the differences inside a place
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -140,116 +142,153 @@ def _at_full_size(mask: NDArray[np.bool_], size_hw: tuple[int, int], factor: int
 
 def _compare(luminance: NDArray[np.float32], movement: Movement) -> _Agreement | None:
     """The two places between which a movement takes pixels to like ones; None if they are small or only look alike."""
-    rows, columns = _surroundings(movement.here, luminance.shape)
-    seeds = np.zeros((rows.stop - rows.start, columns.stop - columns.start), bool)
-    seed_x, seed_y = np.rint(movement.here).astype(int).T
-    seeds[seed_y - rows.start, seed_x - columns.start] = True
-    affine = movement.affine
+    box = _Surroundings.of(luminance, movement.here)
+    least_px = max(LEAST_AREA_PX, LEAST_AREA * luminance.size)
+    affine, place = movement.affine, box.place(movement.affine)
     for _ in range(_ALIGNMENTS):
-        place = _place(luminance, rows, columns, affine, seeds)
-        if place.sum() < max(LEAST_AREA_PX, LEAST_AREA * luminance.size):
+        if place.sum() < least_px:
             return None
-        affine = _aligned(luminance, rows, columns, affine, place)
-    place = _place(luminance, rows, columns, affine, seeds)
-    if place.sum() < max(LEAST_AREA_PX, LEAST_AREA * luminance.size):
+        affine = box.aligned(affine, place)
+        place = box.place(affine)
+    if place.sum() < least_px or not is_plausible(affine, MOST_SHEAR):
         return None
-    if not is_plausible(affine, MOST_SHEAR) or _isotropy(luminance, rows, columns, place) < LEAST_ISOTROPY:
+    if box.isotropy(place) < LEAST_ISOTROPY:
         return None
-    agreement = _agreement(luminance, rows, columns, affine, place)
-    mask_here = np.zeros(luminance.shape, bool)
-    mask_here[rows, columns] = place
-    mask_there = _moved(mask_here, affine)
-    if agreement < LEAST_AGREEMENT or (mask_here & mask_there).sum() > MOST_OVERLAP * place.sum():
+    agreement, mask = box.agreement(affine, place), box.in_picture(place)
+    if agreement < LEAST_AGREEMENT or (mask & _moved(mask, affine)).sum() > MOST_OVERLAP * place.sum():
         return None
-    return _Agreement((mask_here, mask_there), agreement, affine)
+    mask = box.in_picture(box.grown(affine, place))
+    return _Agreement((mask, _moved(mask, affine)), agreement, affine)
 
 
-def _place(
-    luminance: NDArray[np.float32],
-    rows: slice,
-    columns: slice,
-    affine: NDArray[np.float64],
-    seeds: NDArray[np.bool_],
-) -> NDArray[np.bool_]:
-    """What of a box looks like what a movement takes it to, around the seeds."""
-    there_x, there_y = _there(rows, columns, affine)
-    y, x = np.mgrid[rows, columns].astype(np.float32)
-    there, inside = _sample(luminance, there_x, there_y)
-    shifted = np.maximum(np.abs(there_x - x), np.abs(there_y - y)) >= LEAST_SHIFT_PX
-    alike = _look_alike(luminance[rows, columns], there) & inside & shifted
-    return _connected((box_mean(alike, _WINDOW_PX) > _SOLID_SHARE) & inside, seeds)
+@dataclass(frozen=True, eq=False)
+class _Surroundings:
+    """The part of a picture in which a movement is tried.
+
+    Attributes:
+        luminance: (H, W) float32, of the whole picture.
+        rows: Of the part.
+        columns: Of the part.
+        seeds: Bool, of the size of the part: the points that agreed on the movement.
+    """
+
+    luminance: NDArray[np.float32]
+    rows: slice
+    columns: slice
+    seeds: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, luminance: NDArray[np.float32], points_xy: NDArray[np.float64]) -> _Surroundings:
+        """The box around some points and as much again on every side."""
+        low, high = (
+            np.floor(points_xy.min(axis=0)).astype(int),
+            np.ceil(points_xy.max(axis=0)).astype(int) + 1,
+        )
+        margin = np.maximum(high - low, 8 * _WINDOW_PX)
+        left, top = (int(value) for value in np.maximum(low - margin, 0))
+        right, bottom = (int(value) for value in np.minimum(high + margin, luminance.shape[::-1]))
+        seeds = np.zeros((bottom - top, right - left), bool)
+        seed_x, seed_y = np.rint(points_xy).astype(int).T
+        seeds[seed_y - top, seed_x - left] = True
+        return cls(luminance, slice(top, bottom), slice(left, right), seeds)
+
+    @cached_property
+    def here(self) -> NDArray[np.float32]:
+        """Its luminance."""
+        return self.luminance[self.rows, self.columns]
+
+    @cached_property
+    def xy(self) -> NDArray[np.float32]:
+        """(2, h, w): x and y of its pixels in the picture."""
+        return np.mgrid[self.rows, self.columns].astype(np.float32)[::-1]
+
+    def there(self, affine: NDArray[np.float64]) -> NDArray[np.float32]:
+        """(2, h, w): where a movement takes its pixels."""
+        (xx, xy, x0), (yx, yy, y0) = affine.astype(np.float32)
+        x, y = self.xy
+        return np.stack([xx * x + xy * y + x0, yx * x + yy * y + y0])
+
+    def place(self, affine: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """What of it looks like what a movement takes it to, around the seeds."""
+        there_xy = self.there(affine)
+        there, inside = _sample(self.luminance, *there_xy)
+        shifted = np.abs(there_xy - self.xy).max(axis=0) >= LEAST_SHIFT_PX
+        alike = _look_alike(self.here, there) & inside & shifted
+        return _connected((box_mean(alike, _WINDOW_PX) > _SOLID_SHARE) & inside, self.seeds)
+
+    def aligned(self, affine: NDArray[np.float64], place: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The movement after a step of least squares (Lucas and Kanade, 1981) on grey levels, light and contrast."""
+        there_xy = self.there(affine)[:, place]
+        there, slope_y, slope_x = (
+            _sample(values, *there_xy)[0] for values in (self.luminance, *self._slopes)
+        )
+        centre = self.xy[:, place].mean(axis=1, dtype=np.float64)
+        x, y = self.xy[:, place] - centre.astype(np.float32)[:, None]
+        terms = [
+            slope_x * x,
+            slope_x * y,
+            slope_x,
+            slope_y * x,
+            slope_y * y,
+            slope_y,
+            there,
+            np.ones_like(there),
+        ]
+        design = np.column_stack(terms).astype(np.float64)
+        difference = (self.here[place] - there).astype(np.float64)
+        step = np.linalg.lstsq(design, difference, rcond=None)[0]
+        change = step[:6].reshape(2, 3)
+        if np.abs(change[:, 2]).max() > _MOST_STEP_PX:
+            return affine
+        change[:, 2] -= change[:, :2] @ centre
+        return affine + change
+
+    @cached_property
+    def _slopes(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Of the whole picture, downwards and to the right."""
+        return np.gradient(self.luminance, axis=0), np.gradient(self.luminance, axis=1)
+
+    def isotropy(self, place: NDArray[np.bool_]) -> float:
+        slopes = [slope[self.rows, self.columns][place].astype(np.float64) for slope in self._slopes]
+        weakest, strongest = np.linalg.eigvalsh(
+            [[(one * other).mean() for one in slopes] for other in slopes]
+        )
+        return float(weakest / max(strongest, 1e-9))
+
+    def agreement(self, affine: NDArray[np.float64], place: NDArray[np.bool_]) -> float:
+        difference = self._difference(affine, place)[place]
+        detail = (self.luminance - box_mean(self.luminance, _DETAIL_WINDOW_PX))[self.rows, self.columns][
+            place
+        ]
+        return float(np.log((detail.std() + _ROUNDING) / (difference.std() + _ROUNDING)))
+
+    def _difference(self, affine: NDArray[np.float64], place: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Of each pixel from where it is taken, once the place there has the light and contrast of the place here."""
+        there, _ = _sample(self.luminance, *self.there(affine))
+        design = np.column_stack([there[place], np.ones(place.sum())]).astype(np.float64)
+        contrast, light = np.linalg.lstsq(design, self.here[place].astype(np.float64), rcond=None)[0]
+        return self.here - (contrast * there + light).astype(np.float32)
+
+    def grown(self, affine: NDArray[np.float64], place: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The place and what else agrees with its copy, up to half a window further.
+
+        Windows that reach across the border of a copy are not alike, so the place itself ends before that border.
+        """
+        difference = self._difference(affine, place)
+        squared = box_mean(difference**2, _DETAIL_WINDOW_PX)
+        inside = _sample(self.luminance, *self.there(affine))[1]
+        agrees = squared <= (_MOST_DEVIATIONS * difference[place].std()) ** 2
+        return place | (_widened(place, _WINDOW_PX // 2) & agrees & inside)
+
+    def in_picture(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        whole = np.zeros(self.luminance.shape, bool)
+        whole[self.rows, self.columns] = mask
+        return whole
 
 
-def _aligned(
-    luminance: NDArray[np.float32],
-    rows: slice,
-    columns: slice,
-    affine: NDArray[np.float64],
-    place: NDArray[np.bool_],
-) -> NDArray[np.float64]:
-    """The movement after one step of least squares on grey levels (Lucas and Kanade, 1981), with light and contrast."""
-    there_x, there_y = _there(rows, columns, affine)
-    y, x = (grid[place] for grid in np.mgrid[rows, columns].astype(np.float32))
-    there, slope_y, slope_x = (
-        _sample(values, there_x[place], there_y[place])[0] for values in (luminance, *_slopes(luminance))
-    )
-    x, y = x - x.mean(), y - y.mean()
-    terms = [slope_x * x, slope_x * y, slope_x, slope_y * x, slope_y * y, slope_y, there, np.ones_like(there)]
-    design = np.column_stack(terms).astype(np.float64)
-    difference = (luminance[rows, columns][place] - there).astype(np.float64)
-    step = np.linalg.lstsq(design, difference, rcond=None)[0]
-    centre = np.mgrid[rows, columns].astype(np.float64)[::-1][:, place].mean(axis=1)
-    change = step[:6].reshape(2, 3)
-    if np.abs(change[:, 2]).max() > _MOST_STEP_PX:
-        return affine
-    change[:, 2] -= change[:, :2] @ centre
-    return affine + change
-
-
-def _slopes(luminance: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Downwards and to the right."""
-    return [np.gradient(luminance, axis=axis) for axis in (0, 1)]
-
-
-def _isotropy(luminance: NDArray[np.float32], rows: slice, columns: slice, place: NDArray[np.bool_]) -> float:
-    slopes = [slope[place].astype(np.float64) for slope in _slopes(luminance[rows, columns])]
-    weakest, strongest = np.linalg.eigvalsh([[(one * other).mean() for one in slopes] for other in slopes])
-    return float(weakest / max(strongest, 1e-9))
-
-
-def _agreement(
-    luminance: NDArray[np.float32],
-    rows: slice,
-    columns: slice,
-    affine: NDArray[np.float64],
-    place: NDArray[np.bool_],
-) -> float:
-    here = luminance[rows, columns]
-    there, _ = _sample(luminance, *_there(rows, columns, affine))
-    # What differs in light and contrast only is still the same.
-    design = np.column_stack([there[place], np.ones(place.sum())]).astype(np.float64)
-    light = np.linalg.lstsq(design, here[place].astype(np.float64), rcond=None)[0]
-    difference = here[place] - design @ light
-    detail = (luminance - box_mean(luminance, _DETAIL_WINDOW_PX))[rows, columns][place]
-    return float(np.log((detail.std() + _ROUNDING) / (difference.std() + _ROUNDING)))
-
-
-def _there(
-    rows: slice, columns: slice, affine: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """x and y of where a movement takes each pixel of a box."""
-    y, x = np.mgrid[rows, columns].astype(np.float32)
-    (xx, xy, x0), (yx, yy, y0) = affine.astype(np.float32)
-    return xx * x + xy * y + x0, yx * x + yy * y + y0
-
-
-def _surroundings(points_xy: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Rows and columns of the box around some points and as much again on every side."""
-    low, high = np.floor(points_xy.min(axis=0)).astype(int), np.ceil(points_xy.max(axis=0)).astype(int) + 1
-    margin = np.maximum(high - low, 8 * _WINDOW_PX)
-    left, top = np.maximum(low - margin, 0)
-    right, bottom = np.minimum(high + margin, shape[::-1])
-    return slice(int(top), int(bottom)), slice(int(left), int(right))
+def _widened(mask: NDArray[np.bool_], by_px: int) -> NDArray[np.bool_]:
+    """Which squares around a pixel reach the mask."""
+    return box_mean(mask, 2 * by_px + 1) > 0.5 / (2 * by_px + 1) ** 2
 
 
 def _sample(
