@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from doctored.core.forgery import Source
+from doctored.synth.histories import DOMAIN_SHARES
 from doctored.train.curriculum import Curriculum
 
 KINDS = {"authentic": 0.5, "splicing": 0.5}
@@ -19,7 +20,7 @@ def photographs():
 
 @pytest.fixture
 def curriculum(photographs):
-    return lambda: Curriculum(photographs, 64, 0, KINDS, round_steps=10)
+    return lambda: Curriculum(photographs, 64, 0, KINDS, DOMAIN_SHARES, round_steps=10)
 
 
 def test_before_the_first_round_ends_the_mix_is_the_usual_one(curriculum):

@@ -9,6 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from doctored.core.forgery import Source
+from doctored.synth.forge import make_forgery
 from doctored.train.loop import train
 from doctored.train.mantranet import MantranetTask, ManTraNetTraining, picture_losses
 from doctored.train.settings import MantranetSettings
@@ -131,6 +132,23 @@ def test_the_source_of_a_copy_move_is_ignored(mantranet_task):
 def test_it_learns_from_the_chosen_kinds_only(mantranet_task):
     task, _ = mantranet_task(kinds=("authentic",))
     assert not any(task.samples[number][1].any() for number in range(20))
+
+
+@pytest.mark.parametrize("curriculum", [False, True])
+def test_it_learns_from_the_chosen_domains_only(mantranet_task, monkeypatch, curriculum):
+    drawn = []
+
+    def noted(recipe, host, donor):
+        drawn.append(recipe.domain)
+        return make_forgery(recipe, host, donor)
+
+    monkeypatch.setattr("doctored.data.forgery_stream.make_forgery", noted)
+    task, _ = mantranet_task(domains=("chain", "lossless"), curriculum=curriculum)
+    for samples in (task.samples, task.held_out_samples):
+        drawn.clear()
+        for number in range(30):
+            samples[number]
+        assert set(drawn) == {"chain", "lossless"}
 
 
 def test_a_shifted_crop_gives_a_shifted_map(toy_settings):

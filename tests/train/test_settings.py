@@ -6,6 +6,7 @@ import pytest
 
 from doctored.core.errors import ConfigError
 from doctored.core.forgery import TECHNIQUES
+from doctored.synth.histories import DOMAIN_SHARES
 from doctored.train.settings import (
     FinetuneSettings,
     ImcSettings,
@@ -73,6 +74,12 @@ def test_kinds_of_forgery_are_checked_by_name():
         MantranetSettings(kinds=())
 
 
+def test_domains_of_forgeries_are_checked_by_name():
+    assert MantranetSettings(domains=("chain", "web")).domains == ("chain", "web")
+    with pytest.raises(ConfigError, match=r"domains is .+newspaper.+ choose some of web, lossless, chain"):
+        MantranetSettings(domains=("newspaper",))
+
+
 def test_settings_of_an_earlier_version_get_the_defaults_of_what_they_lack():
     saved = MantranetSettings.cpu().to_json()
     del saved["curriculum"], saved["curriculum_steps"]
@@ -97,7 +104,7 @@ def rows_of(heading):
 
 
 def _as_on_the_page(value):
-    if value == TECHNIQUES:
+    if value in (TECHNIQUES, tuple(DOMAIN_SHARES)):
         return "all"
     if isinstance(value, tuple):
         return ",".join(str(part) for part in value) or "none"

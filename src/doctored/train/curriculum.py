@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from doctored.core.forgery import Forgery, Source
 from doctored.data.forgery_stream import ForgeryStream
-from doctored.synth.histories import DOMAIN_SHARES
+from doctored.synth.histories import Domain
 
 _MEMORY = 0.98
 _LIMITS = (0.5, 2.0)
@@ -29,6 +29,7 @@ class Curriculum:
         size_px: Side of the square samples.
         seed: Chooses the samples.
         kind_shares: Frequency of each kind of forgery without curriculum.
+        domain_shares: That of each domain.
         round_steps: Optimiser steps between two changes of the shares.
         removals: Made ahead, as in `ForgeryStream`.
 
@@ -43,16 +44,17 @@ class Curriculum:
         size_px: int,
         seed: int,
         kind_shares: Mapping[str, float],
+        domain_shares: Mapping[Domain, float],
         round_steps: int,
         removals: Sequence[Forgery] | None = None,
     ) -> None:
         self.round_steps = round_steps
-        self.cells = list(product(kind_shares, DOMAIN_SHARES))
+        self.cells = list(product(kind_shares, domain_shares))
         self._streams = [
             ForgeryStream(photographs, size_px, seed, {kind: 1.0}, {domain: 1.0}, removals)
             for kind, domain in self.cells
         ]
-        base = np.array([kind_shares[kind] * DOMAIN_SHARES[domain] for kind, domain in self.cells])
+        base = np.array([kind_shares[kind] * domain_shares[domain] for kind, domain in self.cells])
         self._base: NDArray[np.float64] = base / base.sum()
         self._seed = seed
         self._losses: list[float | None] = [None] * len(self.cells)

@@ -16,6 +16,7 @@ from doctored.data.forgery_stream import DEFAULT_SHARES, ForgeryStream
 from doctored.metrics.pixel import pixel_auc
 from doctored.models.mantranet.mantranet import ManTraNet
 from doctored.models.mantranet.settings import ManTraNetSettings
+from doctored.synth.histories import DOMAIN_SHARES
 from doctored.train.checkpoint import start_from
 from doctored.train.curriculum import Curriculum
 from doctored.train.example_rows import SHOWN, example_row
@@ -179,18 +180,27 @@ class MantranetTask:
             # Stage one leaves a head beside the extractor, which has no place here.
             start_from(self.network, start)
         shares = {kind: DEFAULT_SHARES[kind] for kind in settings.kinds}
+        domain_shares = {name: share for name, share in DOMAIN_SHARES.items() if name in settings.domains}
+        if len(domain_shares) < len(DOMAIN_SHARES):
+            removals = None  # Those made ahead are of any domain.
         size_px = settings.crop_px
         self.curriculum: Curriculum | None = None
         self.samples: Samples
         if settings.curriculum:
             self.curriculum = Curriculum(
-                photographs, size_px, settings.seed, shares, settings.curriculum_steps, removals
+                photographs,
+                size_px,
+                settings.seed,
+                shares,
+                domain_shares,
+                settings.curriculum_steps,
+                removals,
             )
             self.samples = CurriculumSamples(self.curriculum)
         else:
-            stream = ForgeryStream(photographs, size_px, settings.seed, shares, removals=removals)
+            stream = ForgeryStream(photographs, size_px, settings.seed, shares, domain_shares, removals)
             self.samples = ForgerySamples(stream)
-        self.held_out_samples = ForgerySamples(ForgeryStream(held_out, size_px, 385, shares))
+        self.held_out_samples = ForgerySamples(ForgeryStream(held_out, size_px, 385, shares, domain_shares))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         groups: list[dict[str, Any]] = [{"params": list(self.network.ladn.parameters())}]

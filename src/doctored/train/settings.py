@@ -6,6 +6,7 @@ from typing import Any, Literal, Self, get_args
 from doctored.core.errors import ConfigError
 from doctored.core.forgery import TECHNIQUES
 from doctored.models.constrained_rcnn.settings import FEATURE_STRIDE
+from doctored.synth.histories import DOMAIN_SHARES
 from doctored.synth.imc385 import Balance
 
 
@@ -204,6 +205,7 @@ class MantranetSettings(LoopSettings):
     Attributes:
         crop_px: Side of a training crop; the anomaly detector sees 77 px around a pixel and the whole crop.
         kinds: Kinds of forgery to learn from, of `core.forgery.TECHNIQUES`.
+        domains: Histories of forgeries to learn from: "web" (small JPEGs), "lossless" or "chain" (saved several times).
         extractor: "frozen" trains the anomaly detector alone, "low_rate" also the later half of the extractor
             (from the second layer of block 4) at a tenth of the learning rate, "full" everything at one rate.
         curriculum: Draw kinds and domains of forgery in proportion to their running loss; on one device only.
@@ -213,6 +215,7 @@ class MantranetSettings(LoopSettings):
     held_out_crops: int = 64
     crop_px: int = 224
     kinds: tuple[str, ...] = TECHNIQUES
+    domains: tuple[str, ...] = tuple(DOMAIN_SHARES)
     extractor: Literal["frozen", "low_rate", "full"] = "low_rate"
     curriculum: bool = False
     curriculum_steps: int = 500
@@ -225,7 +228,8 @@ class MantranetSettings(LoopSettings):
             raise ConfigError(
                 f"the training setting extractor is {self.extractor!r}; choose 'frozen', 'low_rate' or 'full'"
             )
-        _check_kinds(self.kinds)
+        _check_chosen("kinds", self.kinds, TECHNIQUES)
+        _check_chosen("domains", self.domains, tuple(DOMAIN_SHARES))
         _check_surroundings(self.crop_px)
 
     @classmethod
@@ -290,7 +294,7 @@ class RcnnSettings(LoopSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_kinds(self.kinds)
+        _check_chosen("kinds", self.kinds, TECHNIQUES)
         _check_surroundings(self.crop_px)
         if self.noise not in ("whole", "boxes"):
             raise ConfigError(f"the training setting noise is {self.noise!r}; choose 'whole' or 'boxes'")
@@ -334,10 +338,9 @@ class RcnnStage1Settings(RcnnSettings):
     noise_share: float = 0.0
 
 
-def _check_kinds(kinds: tuple[str, ...]) -> None:
-    unknown = sorted(set(kinds) - set(TECHNIQUES))
-    if unknown or not kinds:
-        raise ConfigError(f"kinds is {kinds}; choose some of {', '.join(TECHNIQUES)}")
+def _check_chosen(name: str, chosen: tuple[str, ...], of: tuple[str, ...]) -> None:
+    if not chosen or not set(chosen) <= set(of):
+        raise ConfigError(f"{name} is {chosen}; choose some of {', '.join(of)}")
 
 
 def _check_surroundings(crop_px: int) -> None:
