@@ -192,7 +192,9 @@ def test_a_found_copy_and_a_network_complete_each_other():
     search = load_witness("copy-search")
     answer = both(network, search).look(pixels, None)
     (region,) = answer.regions
-    assert (region.box_xyxy, region.technique) == ((22, 184, 98, 258), "copy_move")
+    # The search knows the border better than the network.
+    np.testing.assert_allclose(region.box_xyxy, (20, 180, 100, 260), atol=1)
+    assert region.technique == "copy_move"
     assert region.witnesses == ("constrained-rcnn", "copy-search")
     np.testing.assert_allclose(region.twin_box_xyxy, (170, 10, 250, 90), atol=8)
     found = answer.findings[1]
