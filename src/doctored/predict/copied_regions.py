@@ -87,8 +87,8 @@ def _mean_inside(region: Region, values: NDArray[np.float32]) -> float:
 def tell_copies_apart(regions_of: Sequence[Sequence[Region]]) -> list[list[Region]]:
     """Regions of several witnesses, those in places of copies being copy-moves, each place once.
 
-    A region that is a place of a copy gives way to the place, whose border is exact; of both scores the higher one
-    stays. One that covers only a part of a place takes its technique and its twin.
+    A region that is a place of a copy gives way to the place, whose border is nearer the truth; of both scores the
+    higher one stays. One that covers only a part of a place takes its technique and its twin.
 
     Args:
         regions_of: For each witness its regions; those with a twin are places of copies.
