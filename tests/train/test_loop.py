@@ -2,6 +2,7 @@ import csv
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 
 import pytest
@@ -227,3 +228,66 @@ def test_rates_fall_where_they_are_told_to():
         _set_rate(optimizer, settings, step)
         rates.append(optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([0.25, 0.5, 0.5, 0.05, 0.05, 0.005, 0.005])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"learning_rate": 0.5}, r"learning_rate was 0.001, is 0.5\)"),
+        ({"batch_size": 1, "seed": 3}, r"batch_size was 2, is 1, seed was 0, is 3\)"),
+        ({"regions": 1}, r"regions was 4, is 1\)"),
+    ],
+)
+def test_a_run_is_resumed_with_the_settings_it_began_with(imc_task, tmp_path, changes, words):
+    """It took any, and wrote them into the description as if all steps had been made with them."""
+    train(*imc_task(steps=1), tmp_path / "run", accelerator="cpu")
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    with pytest.raises(ConfigError, match="begun with other settings .*" + words):
+        train(*imc_task(steps=2, **changes), tmp_path / "run", resume=True, accelerator="cpu")
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+    others = {"checkpoint_minutes": 1.0, "log_steps": 2, "held_out_crops": 0, "workers": 1}
+    train(*imc_task(steps=2, **others), tmp_path / "run", resume=True, accelerator="cpu")
+
+
+def test_a_run_of_a_version_with_fewer_settings_is_resumed(imc_task, tmp_path):
+    train(*imc_task(steps=1), tmp_path / "run", accelerator="cpu")
+    path = tmp_path / "run" / "run.json"
+    description = json.loads(path.read_text())
+    del description["settings"]["optimizer"]
+    path.write_text(json.dumps(description))
+    train(*imc_task(steps=2), tmp_path / "run", resume=True, accelerator="cpu")
+    assert json.loads(path.read_text())["settings"]["optimizer"] == "adamw"
+
+
+def test_a_resumed_run_still_says_what_it_was_begun_from(imc_task, tmp_path):
+    """Resumed without --start, as the manual says, it said that it had begun from random weights."""
+    begun_from = {}
+
+    def run(steps, start, *, resume=True):
+        task, settings = imc_task(steps=steps)
+        task.source["start"] = start
+        train(task, settings, tmp_path / "run", resume=resume, accelerator="cpu")
+        begun_from[steps] = json.loads((tmp_path / "run" / "run.json").read_text())["start"]
+
+    run(1, "first", resume=False)
+    run(2, None)
+    run(3, "first")
+    assert begun_from == {1: "first", 2: "first", 3: "first"}
+    with pytest.raises(
+        ConfigError, match=r"was begun from first, not from second; resume it without --start"
+    ):
+        run(4, "second")
+    for checkpoint_folder in (tmp_path / "run" / "checkpoints").iterdir():
+        shutil.rmtree(checkpoint_folder)
+    with pytest.raises(ConfigError, match="no checkpoint yet; resume it with the --start first"):
+        run(4, None)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{", b'{"task": "imc"}', b'{"task": 3, "settings": {}}', b"\xff"]
+)
+def test_a_damaged_description_is_one_sentence(imc_task, tmp_path, content):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"run\.json is damaged"):
+        train(*imc_task(steps=1), tmp_path / "run", resume=True, accelerator="cpu")

@@ -1,7 +1,6 @@
 """`doctored train`: the stages of both networks from any folder of photographs, and fine-tuning."""
 
 import dataclasses
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_type_hints
 import typer
 
 from doctored.core.errors import ConfigError
+from doctored.core.json_text import parse_json
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -494,9 +494,10 @@ def _check_free_only(free_only: bool, resumed: Path | None, start: Path | None) 
 
 def _started_free_only(run: Path) -> bool:
     try:
-        return bool(json.loads((run / "run.json").read_text(encoding="utf-8")).get("free_only"))
+        description = parse_json((run / "run.json").read_bytes())
     except (OSError, ValueError):
         return False  # a file of weights, or a folder that says nothing
+    return isinstance(description, dict) and bool(description.get("free_only"))
 
 
 def _licence(source: Mapping[str, Any], start: Path | None) -> str:

@@ -43,7 +43,7 @@ def open_folder(folder: Path, command: dict[str, Any], results: Sequence[str], *
                 return
             if not force:
                 raise ConfigError(
-                    f"{folder} was made by another command ({_difference(earlier, command)}); choose another "
+                    f"{folder} was made by another command ({difference(earlier, command)}); choose another "
                     "--output folder, or start it anew with --force"
                 )
             for result in (found for pattern in results for found in sorted(folder.glob(pattern))):
@@ -131,7 +131,13 @@ def _work(item: Any) -> Any:
     return _job(item)
 
 
-def _difference(earlier: Any, now: dict[str, Any]) -> str:
+def difference(earlier: Any, now: dict[str, Any]) -> str:
+    """In what one description of a command differs from another, for an error message.
+
+    Args:
+        earlier: As read from a file, so it may be anything.
+        now: By name, in JSON's types.
+    """
     if not isinstance(earlier, dict):
         return "its description is damaged"
     names = [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]

@@ -23,11 +23,15 @@ import doctored
 from doctored.core.errors import CheckpointError, ConfigError, DoctoredError
 from doctored.core.json_text import parse_json
 from doctored.data.licences import LICENCE_FILE
+from doctored.data.resumable_folder import difference
 from doctored.train.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint, write_json
 from doctored.train.curriculum import Curriculum
 from doctored.train.freed_memory import keep_freed_memory
 from doctored.train.run_log import RunLog
 from doctored.train.settings import LoopSettings
+
+# How long a run goes on, what it reports and how fast it is; all else decides what a step makes of the weights.
+_MAY_CHANGE = frozenset({"steps", "checkpoint_minutes", "log_steps", "workers", "held_out_crops"})
 
 
 class Samples(Protocol):
@@ -80,7 +84,7 @@ class Task(Protocol):
         ...
 
     def description(self) -> dict[str, Any]:
-        """What was trained and on what, as JSON, for the run's folder."""
+        """What was trained and on what, as JSON, for the run's folder; "start" names the weights it started from."""
         ...
 
     def model_json(self) -> dict[str, Any]:
@@ -135,7 +139,8 @@ def train(
 
     Raises:
         ConfigError: The folder already holds a run and resume is not set, or it holds another one, or one of
-            another number of processes; or a curriculum is to be shared among processes.
+            other settings, another start or another number of processes; or a curriculum is to be shared among
+            processes.
         CheckpointError: A checkpoint cannot be read or written.
         DoctoredError: The loss is no longer a number; the last checkpoint before that is kept.
     """
@@ -150,7 +155,7 @@ def train(
         precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
     )
     fabric.launch()
-    _open_run_once(fabric, task, settings, run, resume)
+    recorded = _open_run_once(fabric, task, settings, run, resume)
 
     task.network.to(memory_format=torch.channels_last)
     groups = [
@@ -169,7 +174,7 @@ def train(
         if task.curriculum is not None and progress.get("curriculum") is not None:
             task.curriculum.restore(progress["curriculum"])
     if fabric.is_global_zero:
-        _describe_run(task, settings, run, licence)
+        _describe_run(task, settings, run, licence, recorded)
 
     step = progress["step"]
     started = time.monotonic() - progress["seconds"]
@@ -220,7 +225,7 @@ def train(
                 if not torch.isfinite(mean_loss):
                     raise DoctoredError(
                         f"the loss became {mean_loss.item()} at step {step}; nothing after the last checkpoint was "
-                        "saved: resume from it with a lower learning rate"
+                        "saved: start another run from this one with a lower learning rate"
                     )
                 fabric.backward(loss)
                 if settings.clip_norm:
@@ -262,9 +267,16 @@ def train(
         log.close()
 
 
-def _open_run_once(fabric: Fabric, task: Task, settings: LoopSettings, run: Path, resume: bool) -> None:
-    """Let one process open the run; what it finds wrong stops all of them, so that none waits for the others."""
+def _open_run_once(
+    fabric: Fabric, task: Task, settings: LoopSettings, run: Path, resume: bool
+) -> dict[str, Any]:
+    """Let one process open the run; what it finds wrong stops all of them, so that none waits for the others.
+
+    Returns:
+        What the run says of itself, in that one process; nothing of a new one.
+    """
     problem: DoctoredError | None = None
+    recorded: dict[str, Any] = {}
     if task.curriculum is not None and fabric.world_size > 1:
         raise ConfigError(
             f"the curriculum follows the losses of one process, not of {fabric.world_size}; "
@@ -272,12 +284,13 @@ def _open_run_once(fabric: Fabric, task: Task, settings: LoopSettings, run: Path
         )
     if fabric.is_global_zero:
         try:
-            _open_run(task, settings, run, resume)
+            recorded = _open_run(task, settings, run, resume)
         except DoctoredError as error:
             problem = error
     problem = fabric.broadcast(problem)
     if problem is not None:
         raise problem
+    return recorded
 
 
 def _check_processes(saved: int, present: int) -> None:
@@ -303,24 +316,68 @@ def _in_any_process(fabric: Fabric, *conditions: bool) -> list[bool]:
     return [bool(count > 0) for count in fabric.all_reduce(flags, reduce_op="sum")]
 
 
-def _open_run(task: Task, settings: LoopSettings, run: Path, resume: bool) -> None:
-    description = run / "run.json"
+def _open_run(task: Task, settings: LoopSettings, run: Path, resume: bool) -> dict[str, Any]:
+    recorded: dict[str, Any] = {}
     if resume:
-        if not description.is_file():
-            raise CheckpointError(f"{run} holds no run to resume; start it without --resume")
-        saved = parse_json(description.read_text(encoding="utf-8"))["task"]
-        if saved != task.name:
+        recorded = _recorded(run)
+        if recorded["task"] != task.name:
             raise ConfigError(
-                f"{run} is a run of 'train {saved}'; resume it with that command, not 'train {task.name}'"
+                f"{run} is a run of 'train {recorded['task']}'; resume it with that command, not 'train {task.name}'"
             )
+        _check_settings(run, recorded["settings"], settings)
+        _check_start(run, recorded, task.description().get("start"))
     elif run.exists() and any(path.suffix != ".partial" for path in run.iterdir()):
         raise ConfigError(
             f"{run} already holds something; continue it with --resume, or give another --output"
         )
     run.mkdir(parents=True, exist_ok=True)
+    return recorded
 
 
-def _describe_run(task: Task, settings: LoopSettings, run: Path, licence: str | None) -> None:
+def _recorded(run: Path) -> dict[str, Any]:
+    """What a run says of itself."""
+    path = run / "run.json"
+    if not path.is_file():
+        raise CheckpointError(f"{run} holds no run to resume; start it without --resume")
+    try:
+        recorded = parse_json(path.read_bytes())
+        if not (isinstance(recorded["task"], str) and isinstance(recorded["settings"], dict)):
+            raise TypeError("its task or its settings are something else")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} is damaged ({error!r}), so the run cannot be resumed; start another one from its weights"
+        ) from error
+    return cast("dict[str, Any]", recorded)
+
+
+def _check_settings(run: Path, recorded: dict[str, Any], settings: LoopSettings) -> None:
+    """Refuse to go on with other settings; those that the run's version did not know are taken as they are now."""
+    now = settings.to_json()
+    names = (now.keys() & recorded.keys()) - _MAY_CHANGE
+    earlier, wanted = ({name: values[name] for name in now if name in names} for values in (recorded, now))
+    if earlier != wanted:
+        raise ConfigError(
+            f"{run} was begun with other settings ({difference(earlier, wanted)}); resume it with those, or start "
+            "another run from it"
+        )
+
+
+def _check_start(run: Path, recorded: dict[str, Any], start: str | None) -> None:
+    """Refuse to go on from other weights than the run began with."""
+    begun = recorded.get("start")
+    if start is not None and "start" in recorded and start != begun:
+        raise ConfigError(
+            f"{run} was begun from {begun or 'random weights'}, not from {start}; resume it without --start"
+        )
+    if start is None and begun is not None and not has_checkpoint(run):
+        raise ConfigError(
+            f"{run} has no checkpoint yet; resume it with the --start {begun} that it was begun with"
+        )
+
+
+def _describe_run(
+    task: Task, settings: LoopSettings, run: Path, licence: str | None, recorded: dict[str, Any]
+) -> None:
     """Write what is trained on what; only once nothing can be refused any more, since it replaces what is there."""
     # A run that goes on need not be told again what it started from, so the note of its beginning stays.
     if licence is not None and not (run / LICENCE_FILE).exists():
@@ -332,6 +389,7 @@ def _describe_run(task: Task, settings: LoopSettings, run: Path, licence: str | 
             "version": doctored.__version__,
             "settings": settings.to_json(),
             **task.description(),
+            **{name: value for name, value in recorded.items() if name == "start"},
         },
     )
     write_json(run / "model.json", {**task.model_json(), "version": doctored.__version__})
