@@ -98,6 +98,18 @@ def test_a_missing_folder_of_photographs_is_one_sentence(tmp_path):
     assert "is not a folder" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "command", [["imc", "--preset", "cpu"], ["mantranet"], ["constrained-rcnn", "--stage", "1"]]
+)
+def test_a_run_among_its_photographs_is_refused(photos, tmp_path, command):
+    """It took the plots of its last checkpoint for photographs when it was resumed."""
+    (tmp_path / "link").symlink_to(photos)
+    result = doctored("train", command[0], photos, "--output", tmp_path / "link" / "run", *command[1:])
+    assert result.exit_code == 2
+    assert "taken for photographs later; choose an --output outside" in result.stderr
+    assert not (photos / "run").exists()
+
+
 def test_a_split_decides_who_learns(photos, tmp_path):
     split = tmp_path / "split.csv"
     roles = ["train", "train", "test", "unused", "unused", "unused"]

@@ -131,6 +131,7 @@ def imc(
         doctored train imc photos --output runs/imc --preset cpu --resume
         doctored train imc photos --network constrained-rcnn-small --output runs/imc-rcnn --preset cpu
     """
+    from doctored.data.photographs import check_apart
     from doctored.models.constrained_rcnn import settings as constrained_rcnn
     from doctored.models.mantranet import settings as mantranet
     from doctored.train.imc import ImcTask
@@ -141,6 +142,7 @@ def imc(
     chosen = _settings(ImcSettings if of_mantranet else RcnnImcSettings, preset, steps, seed, settings)
     _check_free_only(free_only, output if resume else None, start)
     weights = _start_weights(start)
+    check_apart(output, photos)
     learn, held_out, source = _photographs(photos, split, free_only, min_side_px=chosen.work_px)
     source |= {"start": _name(start)}
     task = ImcTask(chosen, learn, held_out, weights, source, shape)
@@ -173,6 +175,7 @@ def mantranet(
         doctored train mantranet photos --start runs/imc --output runs/mantranet --preset cpu
         doctored train mantranet photos --output runs/mantranet --preset cpu --resume
     """
+    from doctored.data.photographs import check_apart
     from doctored.data.removals import prepared_removals
     from doctored.models.mantranet.settings import NETWORKS
     from doctored.synth.histories import smallest_side_px
@@ -185,6 +188,7 @@ def mantranet(
     shape = _shape(network, output if resume else start, NETWORKS)
     _check_free_only(free_only, output if resume else None, start)
     weights = _start_weights(start)
+    check_apart(output, photos)
     folder = pool or output.with_name(f"{output.name}.pool")
     smallest_px = smallest_side_px(chosen.crop_px)
     learn, held_out, source = _pools(photos, split, free_only, folder, annotations, smallest_px)
@@ -231,6 +235,7 @@ def constrained_rcnn(
         doctored train constrained-rcnn photos --stage 1 --start runs/imc --output runs/stage1 --preset cpu
         doctored train constrained-rcnn photos --stage full --start runs/stage1 --output runs/rcnn --preset cpu
     """
+    from doctored.data.photographs import check_apart
     from doctored.data.prepared_set import is_prepared_set
     from doctored.models.constrained_rcnn.settings import NETWORKS
     from doctored.train.constrained_rcnn import ConstrainedRCNNTask
@@ -253,6 +258,7 @@ def constrained_rcnn(
     if prepared:
         learn, held_out, classes, source = _prepared(data, chosen)
     else:
+        check_apart(output, data)
         folder = pool or output.with_name(f"{output.name}.pool")
         learn, held_out, classes, source = _generated(data, split, free_only, folder, annotations, chosen)
     source |= {"start": _name(start)}

@@ -20,7 +20,7 @@ from doctored.core.forgery import TECHNIQUES, Outline, Source
 from doctored.core.json_text import parse_json
 from doctored.core.recipe import GENERATOR_VERSION
 from doctored.data.photograph_pool import annotated_outlines, read_source
-from doctored.data.photographs import Photograph, Skipped, list_photographs
+from doctored.data.photographs import Photograph, Skipped, lies_in, list_photographs
 from doctored.data.result_files import fingerprint, mask_png, table
 from doctored.data.resumable_folder import open_folder, work_through, write_file
 from doctored.synth.forge import edited_recipes_refused
@@ -316,8 +316,7 @@ def one_opencv_thread() -> Iterator[None]:
 
 def _outside(photographs: Sequence[Photograph], output: Path) -> list[Photograph]:
     """The photographs that are no results of an earlier call."""
-    folder = output.resolve()
-    left = [photo for photo in photographs if not photo.path.resolve().is_relative_to(folder)]
+    left = [photo for photo in photographs if not lies_in(photo.path, output)]
     if not left:
         raise ConfigError(f"all photographs lie in {output}; choose another --output folder")
     return left

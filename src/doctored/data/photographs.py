@@ -81,6 +81,24 @@ def list_photographs(folder: Path) -> list[Photograph]:
     return sorted(photographs, key=lambda photograph: photograph.file)
 
 
+def lies_in(path: Path, folder: Path) -> bool:
+    """Whether a path, of a file that may not exist yet, is a folder itself or leads into it, also through links."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def check_apart(output: Path, photos: Path) -> None:
+    """Refuse a folder of results among photographs, where a later call would take its pictures for photographs.
+
+    Raises:
+        ConfigError: The output is in the folder of the photographs.
+    """
+    if lies_in(output, photos):
+        raise ConfigError(
+            f"{output} lies in {photos}, so its pictures would be taken for photographs later; choose an --output "
+            "outside"
+        )
+
+
 def split_photographs(
     photographs: Sequence[Photograph], held_out_fraction: float = 0.1
 ) -> tuple[list[Photograph], list[Photograph]]:
