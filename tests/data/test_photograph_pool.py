@@ -1,6 +1,10 @@
 import json
 import multiprocessing
+import os
 import pickle
+import shutil
+import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -62,6 +66,96 @@ def test_a_prepared_pool_is_built_once_and_again_for_other_photographs(folder):
     assert len(prepared_pool(photographs[:1], folder / "pool")[0]) == 1
 
 
+def test_a_pool_of_other_pixels_under_the_same_names_is_not_taken(folder):
+    """It was, so that a run learned from the photographs of another folder."""
+    other = folder / "other" / "set"
+    shutil.copytree(folder / "photos" / "set", other)
+    first, same = list_photographs(folder / "photos"), list_photographs(folder / "other")
+    pool, _ = prepared_pool(first, folder / "pool", min_side_px=112)
+    assert prepared_pool(same, folder / "pool", min_side_px=112)[0].asked == pool.asked
+    pixels = np.asarray(Image.open(other / "0.png"))[::-1].copy()
+    Image.fromarray(pixels).save(other / "0.png")
+    np.testing.assert_array_equal(prepared_pool(same, folder / "pool", min_side_px=112)[0][0].pixels, pixels)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda photographs: [replace(photographs[0], camera="another"), *photographs[1:]],
+        lambda photographs: photographs[::-1],
+        lambda photographs: [replace(photographs[0], file="set/2.png"), *photographs[1:]],
+    ],
+)
+def test_a_pool_is_recognised_by_all_that_it_holds(folder, pool, change):
+    photographs = list_photographs(folder / "photos")
+    assert prepared_pool(photographs, folder / "pool", min_side_px=112)[0].asked == pool.asked
+    assert prepared_pool(change(photographs), folder / "pool", min_side_px=112)[0].asked != pool.asked
+
+
+def test_other_outlines_make_another_pool(folder, pool):
+    square = np.array([[10, 10], [60, 10], [60, 60], [10, 60]], np.int32)
+    photographs = list_photographs(folder / "photos")
+    for outline in (square, square + 5):
+        annotated = {"set/0.png": [(outline,)]}
+        made, _ = prepared_pool(photographs, folder / "pool", min_side_px=112, annotated=annotated)
+        np.testing.assert_array_equal(made[0].objects[0][0], outline)
+
+
+def test_a_pool_that_is_built_anew_leaves_an_open_one_as_it_is(folder, pool):
+    """Its file was cut off, and whoever read on in it was killed by a bus error."""
+    before = [source.pixels.copy() for source in pool]
+    photographs = list_photographs(folder / "photos")
+    packed = pickle.dumps(pool)
+    build_pool(photographs[:1], folder / "pool", min_side_px=112)
+    for source, pixels in zip(pool, before, strict=True):
+        np.testing.assert_array_equal(source.pixels, pixels)
+    with pytest.raises(DataError, match="another run replaced the pool"):
+        pickle.loads(packed)
+
+
+def _build(folder, names, barrier):
+    photographs = [photo for photo in list_photographs(folder / "photos") if photo.file in names]
+    barrier.wait()
+    for _ in range(5):
+        build_pool(photographs, folder / "pool")
+
+
+def test_processes_that_build_in_one_folder_at_once_leave_one_whole_pool(folder):
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(2)
+    names = ["set/0.png", "set/1.png"]
+    builders = [context.Process(target=_build, args=(folder, names, barrier)) for _ in range(2)]
+    for builder in builders:
+        builder.start()
+    for builder in builders:
+        builder.join()
+    assert [builder.exitcode for builder in builders] == [0, 0]
+    pool = PhotographPool(folder / "pool")
+    for source in pool:
+        np.testing.assert_array_equal(source.pixels, read_image(folder / "photos" / source.file).pixels)
+    assert sorted(path.name for path in (folder / "pool").iterdir()) == ["index.json", "pixels.npy"]
+
+
+def test_files_of_two_pools_are_none(folder, pool):
+    mixed = (folder / "pool" / "index.json").read_bytes()
+    photographs = list_photographs(folder / "photos")
+    build_pool([replace(photo, camera="another") for photo in photographs], folder / "pool", min_side_px=112)
+    (folder / "pool" / "index.json").write_bytes(mixed)
+    with pytest.raises(DataError, match="belong to different pools"):
+        PhotographPool(folder / "pool")
+
+
+def test_what_a_killed_process_left_is_removed_when_nobody_can_be_at_it(folder, pool):
+    left, fresh = (folder / "pool" / f".pixels.npy.{name}.part" for name in ("left", "fresh"))
+    for path in (left, fresh):
+        path.write_bytes(b"unfinished")
+    hours_ago = time.time() - 2 * 3600
+    os.utime(left, (hours_ago, hours_ago))
+    build_pool(list_photographs(folder / "photos"), folder / "pool", min_side_px=112)
+    assert fresh.exists()
+    assert not left.exists()
+
+
 def test_an_unfinished_pool_is_refused(folder, pool):
     (folder / "pool" / "index.json").unlink()
     with pytest.raises(DataError, match="holds no pool"):
@@ -75,6 +169,8 @@ def test_an_unfinished_pool_is_refused(folder, pool):
     [
         lambda index: [],
         lambda index: {**index, "bytes": 1},
+        lambda index: {**index, "format": 2},
+        lambda index: {**index, "asked": "0" * 64},
         lambda index: {key: value for key, value in index.items() if key != "bytes"},
         lambda index: {**index, "photographs": [{}]},
         lambda index: {**index, "photographs": [{**index["photographs"][0], "size_hw": [10**6, 7]}]},

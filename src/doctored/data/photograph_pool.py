@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import secrets
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +23,10 @@ from doctored.data.photographs import Photograph, Skipped, none_usable, some_of,
 from doctored.synth.histories import JPEG_GRID_PX
 from doctored.synth.masks import outline_area_px, outline_of
 
-_PIXELS, _INDEX, _FORMAT = "pixels.npy", "index.json", 2
+_PIXELS, _INDEX, _FORMAT = "pixels.npy", "index.json", 3
+_UNFINISHED = ".part"
+_LEFT_BEHIND_SECONDS = 3600  # no photograph takes that long, so nobody writes any more
+_ENDS_BYTES = 1 << 16
 # Which sides an orientation exchanges or counts from the other end: (rows reversed, columns reversed).
 _REVERSED = {
     2: (False, True),
@@ -91,27 +96,36 @@ class PhotographPool(Sequence[Source]):
 
     Args:
         folder: Made by `build_pool`.
+        asked: What it must have been asked to hold; None for anything.
 
     Raises:
-        DataError: The folder holds no complete pool of this version.
+        DataError: The folder holds no complete pool of this version, or one that was asked for something else.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, asked: str | None = None) -> None:
         self.folder = folder
         try:
             index = parse_json((folder / _INDEX).read_text(encoding="utf-8"))
             self._pixels: NDArray[np.uint8] = np.load(folder / _PIXELS, mmap_mode="r")
+            pixels_of = _asked_of_pixels(folder / _PIXELS)
         except (OSError, ValueError, EOFError) as error:
             raise DataError(f"{folder} holds no pool of photographs ({error}); build it first") from error
         try:
             if index["format"] != _FORMAT or index["bytes"] != self._pixels.size:
                 raise ValueError("of another version, or incomplete")
             self.asked: str = index["asked"]
+            if pixels_of != self.asked:
+                raise ValueError("its two files belong to different pools")
             self._sources = [self._mapped(entry) for entry in index["photographs"]]
         except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
             raise DataError(
                 f"the pool of photographs in {folder} is damaged or of another version ({error!r}); build it again"
             ) from error
+        if asked not in (None, self.asked):
+            raise DataError(
+                f"another run replaced the pool of photographs in {folder}; give runs of different photographs or "
+                "settings pools of their own"
+            )
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -119,8 +133,8 @@ class PhotographPool(Sequence[Source]):
     def __getitem__(self, position: Any) -> Any:
         return self._sources[position]
 
-    def __reduce__(self) -> tuple[type["PhotographPool"], tuple[Path]]:
-        return PhotographPool, (self.folder,)
+    def __reduce__(self) -> tuple[type["PhotographPool"], tuple[Path, str]]:
+        return PhotographPool, (self.folder, self.asked)
 
     def _mapped(self, entry: dict[str, Any]) -> Source:
         height, width = entry["size_hw"]
@@ -166,6 +180,9 @@ def build_pool(
 ) -> tuple[PhotographPool, list[Skipped]]:
     """Prepare a pool: read every photograph once, and look for objects in it.
 
+    Several processes may do so at once in one folder: each writes files of its own, which take the place of others when
+    they are complete. Whoever has a pool open keeps it.
+
     Args:
         photographs: In any order, which is kept.
         folder: Made if needed; a pool in it is replaced.
@@ -181,30 +198,45 @@ def build_pool(
     from doctored.synth.objects import find_objects
 
     folder.mkdir(parents=True, exist_ok=True)
+    _remove_left_behind(folder)
     entries: list[dict[str, Any]] = []
     skipped: list[Skipped] = []
     start = 0
-    (folder / _INDEX).unlink(missing_ok=True)
-    with (folder / _PIXELS).open("wb") as file:
-        _write_header(file, 0)
-        for photograph, picture in usable_pictures(photographs, skipped, min_side_px=min_side_px):
-            known = (annotated or {}).get(photograph.file, ())
-            source = _source(photograph, picture, (*known, *find_objects(picture.pixels)))
-            file.write(np.ascontiguousarray(source.pixels).data)
-            entries.append(_entry(source, start))
-            start += source.pixels.size
-        file.seek(0)
-        _write_header(file, start)
-    if not entries:
-        (folder / _PIXELS).unlink()
-        raise none_usable(skipped)
     asked = _asked(photographs, min_side_px, annotated or {})
-    index = {"format": _FORMAT, "asked": asked, "bytes": start, "photographs": entries}
-    # Written last and at once: a pool with an index is complete.
-    unfinished = folder / f"{_INDEX}.part"
-    unfinished.write_text(json.dumps(index, separators=(",", ":")), encoding="utf-8")
-    os.replace(unfinished, folder / _INDEX)
-    return PhotographPool(folder), skipped
+    mine = secrets.token_hex(4)
+    pixels, index = (folder / f".{name}.{mine}{_UNFINISHED}" for name in (_PIXELS, _INDEX))
+    try:
+        with pixels.open("wb") as file:
+            _write_header(file, 0)
+            for photograph, picture in usable_pictures(photographs, skipped, min_side_px=min_side_px):
+                known = (annotated or {}).get(photograph.file, ())
+                source = _source(photograph, picture, (*known, *find_objects(picture.pixels)))
+                file.write(np.ascontiguousarray(source.pixels).data)
+                entries.append(_entry(source, start))
+                start += source.pixels.size
+            file.write(asked.encode())
+            file.seek(0)
+            _write_header(file, start)
+        if not entries:
+            raise none_usable(skipped)
+        described = {"format": _FORMAT, "asked": asked, "bytes": start, "photographs": entries}
+        index.write_text(json.dumps(described, separators=(",", ":")), encoding="utf-8")
+        os.replace(pixels, folder / _PIXELS)
+        os.replace(index, folder / _INDEX)
+    finally:
+        for unfinished in (pixels, index):
+            unfinished.unlink(missing_ok=True)
+    return PhotographPool(folder, asked), skipped
+
+
+def _remove_left_behind(folder: Path) -> None:
+    """Remove what a process that was killed had written of a pool."""
+    for unfinished in folder.glob(f".*{_UNFINISHED}"):
+        try:
+            if time.time() - unfinished.stat().st_mtime > _LEFT_BEHIND_SECONDS:
+                unfinished.unlink()
+        except OSError:
+            pass  # another process has just completed or removed it
 
 
 def _source(photograph: Photograph, picture: Picture, objects: Sequence[Outline]) -> Source:
@@ -219,7 +251,7 @@ def _source(photograph: Photograph, picture: Picture, objects: Sequence[Outline]
         sha256=picture.sha256,
         pixels=picture.pixels,
         objects=tuple(objects),
-        group=photograph.camera or photograph.source or "",
+        group=_group(photograph),
         grid_yx=(grid_yx[0], grid_yx[1]),
     )
 
@@ -227,9 +259,39 @@ def _source(photograph: Photograph, picture: Picture, objects: Sequence[Outline]
 def _asked(
     photographs: Sequence[Photograph], min_side_px: int, annotated: Mapping[str, Sequence[Outline]]
 ) -> str:
-    """A hash of what a pool was asked to hold."""
-    files = [[photograph.file, len(annotated.get(photograph.file, ()))] for photograph in photographs]
-    return hashlib.sha256(json.dumps([min_side_px, files]).encode()).hexdigest()
+    """A hash of what a pool was asked to hold: names, groups, content and known objects of the photographs."""
+    asked = hashlib.sha256(json.dumps(min_side_px).encode())
+    for photograph in photographs:
+        outlines = [[ring.tolist() for ring in outline] for outline in annotated.get(photograph.file, ())]
+        facts = [photograph.file, _group(photograph), _content(photograph.path), outlines]
+        asked.update(json.dumps(facts).encode())
+    return asked.hexdigest()
+
+
+def _content(path: Path) -> tuple[int, str] | None:
+    """Size of a file and a hash of its two ends; None if it cannot be read.
+
+    Reading whole files would take as long as half of building the pool. What is compressed differs to its end.
+    """
+    try:
+        with path.open("rb") as file:
+            ends = file.read(_ENDS_BYTES)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(len(ends), size - _ENDS_BYTES))
+            return size, hashlib.sha256(ends + file.read()).hexdigest()
+    except OSError:
+        return None
+
+
+def _asked_of_pixels(path: Path) -> str:
+    """What the pool was asked to hold that a file of pixels was written for: it stands behind them."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - hashlib.sha256().digest_size * 2))
+        return file.read().decode("ascii", errors="replace")
+
+
+def _group(photograph: Photograph) -> str:
+    return photograph.camera or photograph.source or ""
 
 
 def _entry(source: Source, start: int) -> dict[str, Any]:

@@ -1,16 +1,19 @@
 """Removals that take seconds each: made once into files, and then taken from there."""
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from doctored.core.errors import DataError
 from doctored.core.forgery import Forgery, Source
 from doctored.core.json_text import parse_json
 from doctored.core.recipe import Recipe
+from doctored.data.resumable_folder import write_file
 from doctored.synth.forge import draw_recipe, make_forgery
 from doctored.synth.histories import smallest_side_px
 
@@ -80,13 +83,20 @@ def prepared_removals(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "asked.json").unlink(missing_ok=True)
     forgeries = [_removal(fitting, size_px, number) for number in range(count)]
-    np.save(folder / "images.npy", np.stack([forgery.image for forgery in forgeries]))
-    np.save(folder / "masks.npy", np.stack([forgery.gt_mask for forgery in forgeries]))
+    # Replaced at once, since another process may have them mapped, or be making the same.
+    write_file(folder / "images.npy", _npy(np.stack([forgery.image for forgery in forgeries])))
+    write_file(folder / "masks.npy", _npy(np.stack([forgery.gt_mask for forgery in forgeries])))
     recipes = "".join(forgery.recipe.to_json() + "\n" for forgery in forgeries)
-    (folder / "recipes.jsonl").write_text(recipes, encoding="utf-8")
+    write_file(folder / "recipes.jsonl", recipes.encode())
     # Written last: with it, the rest is complete.
-    (folder / "asked.json").write_text(json.dumps(asked), encoding="utf-8")
+    write_file(folder / "asked.json", json.dumps(asked).encode())
     return MadeRemovals(folder)
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
 
 
 def _removal(photographs: Sequence[Source], size_px: int, number: int) -> Forgery:
