@@ -26,7 +26,7 @@ from apps.scan.cases import (
 from doctored.apps.scan import run as run_module
 from doctored.apps.scan.entries import Listing
 from doctored.apps.scan.run import QUICK, WHOLE, Progress, cores, default_workers, free_memory_mb, scan
-from doctored.core.errors import ConfigError
+from doctored.core.errors import ConfigError, DoctoredError
 from doctored.predict import Detector
 from doctored.predict.weights import RUN_FILE
 
@@ -98,6 +98,26 @@ def test_maps_are_made_later_too(photos, tmp_path):
         if row["error"] is None:
             with Image.open(row["map"]) as image:
                 assert (image.size, image.mode) == ((90, 70), "L")
+
+
+def test_maps_are_made_beside_a_folder_of_almost_the_same_name(photos, tmp_path):
+    for name, expected in (("maps-2", 5), ("maps", 4)):
+        outcome = run(photos, tmp_path / "scan.db", replace(NOISE, maps=tmp_path / name))
+        assert outcome.analysed == expected
+        assert len(list((tmp_path / name).rglob("*.png"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"maps": "file"}, "file cannot be written"), ({"model": "nobody"}, "there is no model 'nobody'")],
+)
+def test_what_cannot_be_done_is_refused_before_there_is_a_store(photos, tmp_path, changes, words):
+    (tmp_path / "file").write_text("mine")
+    if "maps" in changes:
+        changes = {"maps": tmp_path / changes["maps"]}
+    with pytest.raises(DoctoredError, match=words):
+        run(photos, tmp_path / "scan.db", replace(NOISE, **changes))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "photos"]
 
 
 def test_killed_again_and_again_nothing_is_lost_or_done_twice(tmp_path):

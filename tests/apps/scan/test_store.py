@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 
 from apps.scan.cases import rows
-from doctored.apps.scan.analyse import Analysis, EarlierLook, failed
+from doctored.apps.scan.analyse import Analysis, EarlierLook, failed, map_path
 from doctored.apps.scan.entries import Entry
 from doctored.apps.scan.store import ScanSettings, ScanStore, Wanted, connect, rounded_share
 from doctored.core.errors import ConfigError, DataError
@@ -135,6 +135,42 @@ def test_the_same_bytes_are_known(tmp_path):
     store.close()
 
 
+@pytest.mark.parametrize(("earlier", "maps"), [("maps-2", "maps"), ("maps", "maps-2"), ("other", ".")])
+def test_a_map_counts_where_it_is_wanted_only(tmp_path, earlier, maps):
+    """One in maps-2 counted as in maps, so that nothing was written there."""
+    store = opened(tmp_path / "scan.db", names=("a.jpg",))
+    store.finish(1, replace(FOUND, map=map_path(earlier, "s" * 64)))
+    assert store.same_bytes("s" * 64, 1, Wanted(True, earlier)) is not None
+    assert store.same_bytes("s" * 64, 1, Wanted(True, maps)) is None
+    store.set_aside_outdated(Wanted(True, maps), retry=False)
+    assert todo(store) == ["a.jpg"]
+    store.finish(1, replace(FOUND, map=map_path(maps, "s" * 64)))
+    store.set_aside_outdated(Wanted(True, maps), retry=False)
+    assert todo(store) == []
+    store.close()
+
+
+def test_a_file_that_can_no_longer_be_read_keeps_nothing_that_was_found_in_it(tmp_path):
+    """Its old verdict and scores stayed beside the error."""
+    store = opened(tmp_path / "scan.db", names=("new.jpg",))
+    store.list_entries([Entry("old.jpg", 5, "1")])
+    filled = {
+        field.name: 1
+        for field in fields(Analysis)
+        if field.name not in ("error", "result", "preview", "kept")
+    }
+    store.finish(2, replace(FOUND, **filled, preview=b"map", kept=b"kept"))
+    store.list_entries([Entry(name, problem="gone") for name in ("new.jpg", "old.jpg")])
+    store.close()
+    columns = ", ".join(field.name for field in fields(Analysis) if field.name != "analysed_at")
+    new, old = rows(tmp_path / "scan.db", columns)
+    assert old == new
+    assert {name: value for name, value in old.items() if value is not None} == {
+        "error": "gone",
+        "quick_look": 0,
+    }
+
+
 def test_problems_are_done_without_being_looked_at(tmp_path):
     store = opened(tmp_path / "scan.db")
     store.list_entries([Entry("z.zip", problem="z.zip is broken")])
@@ -176,7 +212,13 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(DataError, match="is not there"):
         connect(tmp_path / "missing.db")
     with pytest.raises(DataError, match="cannot be used"):
-        ScanStore(tmp_path / "nowhere" / "scan.db")
+        ScanStore(tmp_path / "text.db" / "scan.db")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.db", "text.db"], "no locks are left"
+
+
+def test_the_folder_of_a_store_is_made(tmp_path):
+    ScanStore(tmp_path / "new" / "folder" / "scan.db").close()
+    assert (tmp_path / "new" / "folder" / "scan.db").is_file()
 
 
 def test_stores_of_other_versions_are_refused(tmp_path):

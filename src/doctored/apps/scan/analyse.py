@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -138,6 +139,11 @@ class Analysis:
     analysed_at: str
 
 
+def map_path(maps: str, sha256: str) -> str:
+    """Where in a folder of maps that of a file lies: in 256 folders, because few file systems like millions in one."""
+    return os.path.join(maps, sha256[:2], f"{sha256}.png")
+
+
 def failed(
     error: str, detector_facts: tuple[str, str, str], seconds: float = 0.0, sha256: str | None = None
 ) -> Analysis:
@@ -262,12 +268,10 @@ class Analyst:
             return None
         from doctored.apps.outputs import make_folder, write_small_map
 
-        sha256 = inspection.picture.sha256
-        # In 256 folders, because few file systems like millions of files in one.
-        path = self._maps / sha256[:2] / f"{sha256}.png"
-        make_folder(path.parent)
-        write_small_map(path, inspection.localization_map)
-        return str(path)
+        path = map_path(str(self._maps), inspection.picture.sha256)
+        make_folder(Path(path).parent)
+        write_small_map(Path(path), inspection.localization_map)
+        return path
 
     def _found(
         self,

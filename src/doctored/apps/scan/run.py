@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import doctored
+from doctored.apps.outputs import make_folder
 from doctored.apps.scan.analyse import Analysis, Task
 from doctored.apps.scan.entries import Entry, Listing
 from doctored.apps.scan.store import Counts, ScanSettings, ScanStore, Wanted
@@ -105,17 +106,22 @@ def scan(
         ConfigError: Another scan writes into the store, it is of another version, or a setting is impossible.
         DataError: The store cannot be used or written to.
         ModelError: The model cannot be loaded.
+        OutputError: The folder of the maps cannot be written to.
     """
+    # What cannot be done is refused before there is a store.
+    detector = settings.detector()
+    quick = None if fast is None else quick_facts(detector, fast)
+    if settings.maps is not None:
+        make_folder(settings.maps)
     store = ScanStore(output)
     try:
-        detector = settings.detector()
         limits = settings.limits
         facts = detector.name, detector.sha256, detector.precision
         any_precision = settings.precision == "auto"
         maps = None if settings.maps is None else os.fspath(settings.maps)
         first = whole = Wanted(any_precision, maps)
         if fast is not None:
-            first = Wanted(any_precision, None, quick_facts(detector, fast))
+            first = Wanted(any_precision, None, quick)
         store.begin(
             ScanSettings(
                 version=doctored.__version__,

@@ -12,13 +12,13 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doctored.apps.scan.analyse import Analysis, EarlierLook, Task, now
+from doctored.apps.scan.analyse import Analysis, EarlierLook, Task, map_path, now
 from doctored.apps.scan.entries import Entry
 from doctored.core.errors import ConfigError, DataError
 from doctored.core.json_text import parse_json
@@ -100,16 +100,17 @@ CREATE INDEX files_by_score ON files (detection_score);
 CREATE INDEX files_with_error ON files (id) WHERE error IS NOT NULL;
 """
 
-_HOLDS = """(
+_HAS_MAP = "(:maps IS NULL OR map IS map_path(:maps, sha256))"
+_HOLDS = f"""(
     (NOT quick_look AND model = :model AND model_sha256 = :model_sha256 AND (:any_precision OR precision = :precision)
-        AND substr(coalesce(map, ''), 1, length(:maps)) = :maps)
+        AND {_HAS_MAP})
     OR (quick_look AND model IS :quick_model AND model_sha256 IS :quick_sha256
         AND (:any_precision OR precision = :quick_precision)))"""
 """Whether a row without error holds what is wanted."""
 
 # The plus keeps SQLite from going by the index of the hashes: rows are read in their order, once.
-_CHOSEN = """scan = :scan AND done = 1 AND error IS NULL AND +sha256 IN (SELECT sha256 FROM temp.chosen)
-    AND (quick_look OR substr(coalesce(map, ''), 1, length(:maps)) <> :maps)"""
+_CHOSEN = f"""scan = :scan AND done = 1 AND error IS NULL AND +sha256 IN (SELECT sha256 FROM temp.chosen)
+    AND (quick_look OR NOT {_HAS_MAP})"""
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ class ScanStore:
     """The open store of a running scan; nobody else can write into it until it is closed or the process ends.
 
     Args:
-        path: Of the SQLite file; created if missing.
+        path: Of the SQLite file; created with its folder if missing.
 
     Raises:
         ConfigError: Another scan writes into it, or it is of another version.
@@ -226,15 +227,22 @@ class ScanStore:
         self._synced = 0.0
         self._scan = 0
         self._lock = self._database = None
+        locked_before = _lock_file(path).exists()
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(path)
             self._database = sqlite3.connect(path, isolation_level=None)
+            self._database.create_function("map_path", 2, map_path, deterministic=True)
             self._create()
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
         except BaseException as error:
+            if not locked_before and self._lock is not None:
+                # As long as it is held. Nothing was written beside it, so nobody else needs it either.
+                with suppress(OSError):
+                    _lock_file(path).unlink()
             self.close()
-            if isinstance(error, DAMAGED):
+            if isinstance(error, (*DAMAGED, OSError)):
                 raise _unusable(path, error) from error
             raise
 
@@ -281,10 +289,13 @@ class ScanStore:
                 file_bytes = excluded.file_bytes, modified = excluded.modified,
                 archive = excluded.archive, position = excluded.position, scan = excluded.scan"""
         # Without seconds, since nothing was read: that tells these rows from those that another try may mend.
-        broken = (
-            "UPDATE files SET error = ?, result = NULL, quick_look = 0, kept = NULL, seconds = NULL, done = 1, "
-            "analysed_at = ? WHERE path = ?"
-        )
+        without = dict.fromkeys(_ANALYSIS_COLUMNS, "NULL") | {
+            "error": "?",
+            "quick_look": "0",
+            "analysed_at": "?",
+        }
+        setters = ", ".join(f"{column} = {value}" for column, value in without.items())
+        broken = f"UPDATE files SET {setters}, done = 1 WHERE path = ?"
         with self._writing() as database:
             database.executemany(
                 listed,
@@ -322,7 +333,7 @@ class ScanStore:
             "model_sha256": self._settings.model_sha256,
             "precision": self._settings.precision,
             "any_precision": wanted.any_precision,
-            "maps": wanted.maps or "",
+            "maps": wanted.maps,
             **dict(zip(("quick_model", "quick_sha256", "quick_precision"), quick, strict=True)),
         }
 
@@ -412,7 +423,7 @@ class ScanStore:
         Args:
             maps: Folder where the map must be of what was looked at in whole; None if none is wanted.
         """
-        values = {"scan": self._scan, "maps": maps or ""}
+        values = {"scan": self._scan, "maps": maps}
         with reading(self._path):
             (count,) = self._open.execute(f"SELECT count(*) FROM files WHERE {_CHOSEN}", values).fetchone()
         return int(count), self._chosen_tasks(values)
@@ -601,9 +612,13 @@ def _marks(count: int) -> str:
     return ", ".join("?" * count)
 
 
+def _lock_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
 def _lock(path: Path) -> sqlite3.Connection:
     """A lock beside the store that the system lets go of however the process ends, also when it is killed."""
-    lock = sqlite3.connect(f"{os.fspath(path)}.lock", timeout=0, isolation_level=None)
+    lock = sqlite3.connect(_lock_file(path), timeout=0, isolation_level=None)
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
