@@ -1,7 +1,9 @@
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +54,37 @@ def test_an_exported_model_inspects(exported_toy: ExportedModel):
     assert inspection.timing.seconds > 0
     assert inspection.version == doctored.__version__
     json.dumps(inspection.to_json(path="x"), allow_nan=False)
+
+
+@pytest.mark.parametrize("method", ["inspect", "raw_score", "trace_features", "estimate_seconds"])
+def test_threads_may_share_a_detector(exported_toy: ExportedModel, method: str):
+    """One thread's picture let go of the network that another's was being computed on."""
+    shared = Detector.from_name(exported_toy.folder, precision="fp32", threads=1)
+    pictures = [Picture.from_array(PIXELS[: 30 + 10 * number]) for number in range(4)]
+
+    def ask(picture: Picture) -> Any:
+        answer = getattr(shared, method)(picture.pixels if method == "raw_score" else picture)
+        return answer.localization_map if method == "inspect" else answer
+
+    alone = [ask(picture) for picture in pictures]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(ask, pictures * 5))
+    for number, answer in enumerate(together):
+        np.testing.assert_allclose(answer, alone[number % 4], rtol=1e-5, atol=1e-6)
+
+
+def test_threads_may_inspect_at_once(exported_toy: ExportedModel):
+    sizes = [(40, 50), (64, 31), (25, 90)] * 3
+    with ThreadPoolExecutor(3) as threads:
+        found = threads.map(lambda size: inspect(PIXELS[: size[0], : size[1]], exported_toy.folder), sizes)
+        assert [one.localization_map.shape for one in found] == [(height, width) for height, width in sizes]
+
+
+def test_on_progress_may_ask_the_detector(exported_toy: ExportedModel):
+    shared = Detector.from_name(exported_toy.folder, precision="fp32")
+    picture, told = Picture.from_array(PIXELS), []
+    shared.inspect(picture, on_progress=lambda done, total: told.append(shared.estimate_seconds(picture)))
+    assert told
 
 
 def test_a_training_run_inspects(run: Path):

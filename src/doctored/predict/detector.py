@@ -2,9 +2,11 @@
 
 import functools
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +52,31 @@ EMBEDDED = Path(doctored.__file__).parent / "embedded"
 _FEATURES_MEMORY_MB = 4000.0
 
 
+_Options = ParamSpec("_Options")
+_Answer = TypeVar("_Answer")
+
+
+def _one_after_the_other(
+    method: "Callable[Concatenate[Detector, _Options], _Answer]",
+) -> "Callable[Concatenate[Detector, _Options], _Answer]":
+    """Let one thread at a time into these methods of a detector.
+
+    Its networks are compiled for one shape of tile and use every core: two pictures at once would change the shape
+    under each other, or compile anew for each tile.
+    """
+
+    @functools.wraps(method)
+    def in_turn(self: "Detector", *args: _Options.args, **options: _Options.kwargs) -> _Answer:
+        with self._turn:
+            return method(self, *args, **options)
+
+    return in_turn
+
+
 class Detector:
     """Looks for manipulations in pictures of any size.
+
+    Threads may share one; it looks at one picture after the other.
 
     Args:
         panel: Who looks: one model, or several with the rule that combines them.
@@ -87,6 +112,7 @@ class Detector:
         if calibration is not None:
             calibration.check_model(panel.name, panel.sha256, panel.raw_score_rule)
         self._panel, self._calibration = panel, calibration
+        self._turn = threading.RLock()  # a caller's on_progress may ask something of it
         self.name, self.sha256, self.precision = panel.name, panel.sha256, panel.precision
         self.raw_score_rule = panel.raw_score_rule
         self.witness_names = tuple(witness.name for witness in panel.witnesses)
@@ -138,6 +164,7 @@ class Detector:
         stored = stored_calibration(name) if calibration is None else read_calibration(Path(calibration))
         return cls(load_panel(name, load), stored, fpr)
 
+    @_one_after_the_other
     def inspect(
         self, picture: Picture, on_progress: ProgressCallback | None = None, kept: bytes | None = None
     ) -> Inspection:
@@ -178,6 +205,7 @@ class Detector:
             comparison=judgement.comparison,
         )
 
+    @_one_after_the_other
     def quick_look(self, picture: Picture) -> QuickLook:
         """Look at one picture with the Constrained R-CNN alone, which takes a fraction of the time.
 
@@ -224,14 +252,17 @@ class Detector:
         """
         return judge_stored(raw_score, size_hw, compression, self._calibration, self.fpr)
 
+    @_one_after_the_other
     def raw_score(self, pixels: NDArray[np.uint8]) -> float:
         """The score of pixels (H, W, 3) uint8, not calibrated; higher is more likely manipulated."""
         return self._panel.raw_score(pixels)
 
+    @_one_after_the_other
     def estimate_seconds(self, picture: Picture) -> float:
         """About how long `inspect` will take, from timing a small tile (once for each detector)."""
         return sum(witness.estimate_seconds(picture.size_hw) for witness in self._panel.witnesses)
 
+    @_one_after_the_other
     def trace_features(self, picture: Picture, memory_mb: float = _FEATURES_MEMORY_MB) -> NDArray[np.float32]:
         """What the network's first half says of each pixel.
 
@@ -264,6 +295,8 @@ def inspect(
     path_or_array: str | os.PathLike[str] | NDArray[np.uint8], model: str | os.PathLike[str] | None = None
 ) -> Inspection:
     """Look for manipulations in one picture.
+
+    Threads may call it at once; pictures are looked at one after the other.
 
     Args:
         path_or_array: A file, or uint8 pixels (H, W), (H, W, 3) or (H, W, 4).
