@@ -1,6 +1,7 @@
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +76,37 @@ def test_a_place_is_counted_from_the_upload_on(make_jobs):
     assert not first.folder.exists()
     assert jobs.waiting() == 1
     jobs.reserve()
+
+
+def test_a_place_is_free_again_when_there_is_no_room_for_its_folder(make_jobs, monkeypatch):
+    """It stayed taken, and after so many failures nobody was let in any more."""
+    jobs = make_jobs(Worker(), queue=1)
+
+    def full(self):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "mkdir", full)
+        with pytest.raises(OSError, match="No space left"):
+            jobs.reserve()
+    assert jobs.waiting() == 0
+    jobs.reserve()
+
+
+def test_the_worker_outlives_a_result_that_cannot_be_asked_for_its_size(make_jobs, monkeypatch):
+    worker, asked = Worker(), Path.stat
+
+    def stat(path, **options):
+        if path.name == "result":
+            raise OSError(5, "Input/output error")
+        return asked(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    jobs = make_jobs(worker)
+    for name in "ab":
+        job = submit(jobs, name)
+        worker.go.release()
+        wait_for(lambda job=job: job.state == "done")
 
 
 def test_errors_become_sentences_and_the_worker_lives_on(make_jobs, capsys):

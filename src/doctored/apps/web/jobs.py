@@ -13,6 +13,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,6 +108,7 @@ class Jobs:
 
         Raises:
             QueueFullError: There is none.
+            OSError: Its folder cannot be made; the place is free again.
         """
         with self._changed:
             waiting = len(self._waiting) + self._uploading
@@ -115,7 +117,11 @@ class Jobs:
             self._uploading += 1
         job_id = secrets.token_urlsafe(16)
         job = Job(job_id, self._folder / job_id)
-        job.folder.mkdir()
+        try:
+            job.folder.mkdir()
+        except BaseException:
+            self.discard(job)
+            raise
         return job
 
     def submit(self, job: Job) -> None:
@@ -200,7 +206,7 @@ class Jobs:
                 job = self._running = self._waiting.popleft()
                 job.state = "running"
             error = self._run(job)
-            stored = 0 if error else sum(file.stat().st_size for file in job.folder.rglob("*"))
+            stored = 0 if error else _stored_bytes(job.folder)
             with self._changed:
                 self._running = None
                 job._stored_bytes, job.error = stored, error
@@ -237,3 +243,12 @@ class Jobs:
             traceback.print_exc(file=sys.stderr)
             return f"{job.name} could not be analysed because of an error in the program, which its log shows"
         return None
+
+
+def _stored_bytes(folder: Path) -> int:
+    """What the files of a folder take; one that cannot be asked for its size counts nothing."""
+    stored = 0
+    for file in folder.rglob("*"):
+        with suppress(OSError):
+            stored += file.stat().st_size
+    return stored
