@@ -335,6 +335,25 @@ def running(program, *arguments, **options):
             process.kill()
 
 
+@pytest.mark.parametrize(
+    ("command", "status", "words"),
+    [
+        ("detect --model noise - <&-", 2, "standard input, which is closed"),
+        ("detect --model noise --json photo.png >&-", 1, "standard output is closed"),
+        ("models >&-", 1, "standard output is closed"),
+        ("--help >&-", 1, "standard output is closed"),
+    ],
+)
+def test_closed_streams_are_one_sentence(folder, command, status, words):
+    """A closed input was a traceback; with a closed output, results were lost and all seemed well."""
+    make_picture("photo.png")
+    result = subprocess.run(
+        ["/bin/sh", "-c", f'"{sys.executable}" -m doctored {command}'], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, len(result.stderr.splitlines())) == (status, 1), result.stderr
+    assert words in result.stderr
+
+
 def test_python_m_doctored_is_the_command():
     result = subprocess.run(
         [sys.executable, "-m", "doctored", "--help"], capture_output=True, text=True, check=True

@@ -4,6 +4,7 @@ Everything that is slow to load is imported inside the command that needs it, so
 """
 
 import errno
+import io
 import json
 import os
 import sys
@@ -65,7 +66,7 @@ _EXTRA_OF_PACKAGE = {
 _DISK_ERRORS = frozenset(
     {
         *(errno.EACCES, errno.EEXIST, errno.EFBIG, errno.EISDIR, errno.ENOENT, errno.ENOSPC, errno.ENOTDIR),
-        *(errno.EPERM, errno.EROFS),
+        *(errno.ENAMETOOLONG, errno.EPERM, errno.EROFS),
     }
 )
 # What the loader of the operating system says.
@@ -144,13 +145,30 @@ app.add_typer(weights_app, name="weights")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+class OutputClosedError(DoctoredError):
+    """There is nowhere to print results to."""
+
+
+class _ClosedOutput(io.TextIOBase):
+    """Standard output where the caller has closed it: without it, results would be lost in silence."""
+
+    def write(self, text: str) -> int:
+        raise OutputClosedError("standard output is closed, so no result can be printed; send it to a file, or /dev/null")
+
+
 def main() -> None:
     """Run the command on the arguments of this process."""
+    if sys.stdout is None:
+        sys.stdout = _ClosedOutput()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that knows fewer letters than a file name has gets escapes instead of an error.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    app(prog_name="doctored")
+    try:
+        app(prog_name="doctored")
+    except OutputClosedError as error:  # what is printed before a command is called, such as help
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(1)
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from glob import iglob
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from doctored.core.errors import DoctoredError
+from doctored.core.errors import ConfigError, DoctoredError
 
 if TYPE_CHECKING:
     from doctored.apps.file_parser import FileParser
@@ -32,10 +32,15 @@ def list_inputs(arguments: Sequence[str]) -> list[str]:
 
     `-` stands for the lines of standard input, and a pattern that the shell left alone for the files it
     matches, sorted by name. A pattern without a match stays as it is, and is reported as a missing file.
+
+    Raises:
+        ConfigError: Standard input is to be read and is closed.
     """
     paths: list[str] = []
     for argument in arguments:
         if argument == "-":
+            if sys.stdin is None:
+                raise ConfigError("- reads paths from standard input, which is closed; leave it open, or name the files")
             lines = sys.stdin.buffer.read().splitlines()
             paths += [os.fsdecode(line) for line in lines if line.strip()]
         elif any(sign in argument for sign in "*?[") and not os.path.lexists(argument):

@@ -4,6 +4,7 @@ Everything is worked out in bands of rows, because picture and map of 100 megapi
 memory that the program allows itself; and every file appears under its name only when it is complete.
 """
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from doctored.core.inspection import Inspection
 from doctored.core.picture import Picture
 
 _BAND_PX = 1 << 20
+_TEMPORARY_LETTERS = 40
 
 # From dark violet over red and orange to pale yellow: lightness rises with suspicion, so that the order
 # can also be seen without colour vision or in a grey print.
@@ -71,16 +73,19 @@ def plan_outputs(folder: Path, inputs: Sequence[str], models: Sequence[str]) -> 
         models: Names of the models that give a map of their own.
     """
     taken: set[str] = set()
+    untried: dict[str, int] = {}  # of each stem; what was tried before it is taken for good
     plans = []
     for path in inputs:
-        number = 1
+        name = Path(path).stem
+        number = untried.get(name.casefold(), 1)
         while True:
-            stem = Path(path).stem + (f"-{number}" if number > 1 else "")
+            stem = name + (f"-{number}" if number > 1 else "")
             plan = OutputFiles(folder, stem, tuple(models))
             names = {file.name.casefold() for file in plan.by_kind().values()}
+            number += 1
             if not names & taken:
                 break
-            number += 1
+        untried[name.casefold()] = number
         taken |= names
         plans.append(plan)
     return plans
@@ -105,7 +110,8 @@ def prepare_folder(folder: Path, plans: Sequence[OutputFiles], inputs: Sequence[
         for file in plan.by_kind().values():
             if os.path.realpath(file) in originals:
                 raise ConfigError(f"{file} is one of the pictures to analyse; choose another --output folder")
-            if file.exists() and not force:
+            # Of a name that is too long for the disk this says no; only its own picture will fail.
+            if os.path.exists(file) and not force:
                 raise ConfigError(
                     f"{file} already exists; choose another --output folder, or overwrite with --force"
                 )
@@ -178,10 +184,13 @@ def write_complete(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Shortened, so that every name that the disk takes can be written.
+    return path.with_name(f".{path.name[:_TEMPORARY_LETTERS]}.{os.getpid()}.part")
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
+    if error.errno == errno.ENAMETOOLONG:
+        return OutputError(f"{path} cannot be written, since its name is too long for the disk; shorten it")
     return OutputError(
         f"{path} cannot be written ({error.strerror or error}); "
         "make room and allow writing there, or choose another --output folder"

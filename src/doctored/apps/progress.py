@@ -19,7 +19,7 @@ class ProgressBar:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self.watched = sys.stderr.isatty()
+        self.watched = sys.stderr is not None and sys.stderr.isatty()
         self._bar: Progress | None = None
 
     def show(self, done: float, total: int, note: str = "") -> None:
