@@ -1,6 +1,7 @@
 """`doctored train combination`, with yardsticks for witnesses."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -193,6 +194,22 @@ def test_the_figure_of_a_set_weight_is_that_of_the_set_weight():
     only = fit_combination([first, second], Stream(), 40, lambda done, total: None, {"a": 0.0, "b": 1.0})
     assert only.score_weights.tolist() == [0, 1]
     assert only.figures["image_auc"] == only.figures["image_auc_b"]
+
+
+def test_a_score_of_one_witness_is_not_weighed_too(photos, tmp_path):
+    """The weight counted for nothing, without a word."""
+    both = ["--score-of", "noise", "--score-weight", "ela=3"]
+    result = CliRunner().invoke(app, arguments(photos, tmp_path / "x", *both))
+    assert result.exit_code == 2
+    assert "--score-weight ela=3 would count for nothing; give one of both" in result.stderr
+
+
+def test_a_file_in_the_way_is_refused_before_photographs_are_read(photos, tmp_path):
+    (tmp_path / "x").write_text("mine")
+    result = CliRunner().invoke(app, arguments(photos, tmp_path / "x"))
+    assert result.exit_code == 1
+    assert "x cannot be written (File exists)" in result.stderr
+    assert os.listdir(tmp_path) == ["x"], "no pool was prepared"
 
 
 @pytest.mark.parametrize("text", ["ela", "ela=", "ela=-1", "ela=nan", "ela=inf", "centre=1", "=1"])

@@ -164,6 +164,15 @@ def test_imagenets_resnet_detects_nothing_and_says_so(tmp_path):
     assert "makes no localization map" in detected.stderr
 
 
+@pytest.mark.parametrize("output", [".", ".."])
+def test_a_folder_without_a_name_of_its_own_is_refused(keras_file, tmp_path, monkeypatch, output):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    result = run("weights", "convert", keras_file, "--output", output)
+    assert result.exit_code == 2
+    assert "has no name of its own" in result.stderr
+
+
 def test_what_is_there_is_replaced_only_by_force(keras_file, tmp_path):
     output = tmp_path / "model"
     arguments = ("weights", "convert", keras_file, "--output", output)

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -138,7 +139,8 @@ def test_options_that_do_not_go_together_are_refused(tmp_path):
     assert "choose coco-synthetic" in refused(*forge, "--protocol", "casia")
     assert "needs --annotations FILE" in refused(*protocol)
     wrong = (*protocol, "--annotations", tmp_path / "a.json", "--kind", "splicing")
-    assert "--kind and --domain do not go with" in refused(*wrong)
+    assert "--kind, --domain and --size do not go with" in refused(*wrong)
+    assert "--size do not go with" in refused(*wrong[:-2], "--size", 256)
     assert not (tmp_path / "out").exists()
 
 
@@ -150,6 +152,20 @@ def test_contact_sheet_writes_a_picture_and_overwrites_only_when_told(photos, tm
         assert sheet.format == "PNG"
     assert "already exists" in refused(*arguments)
     assert call(*arguments, "--force", "--donor", photos / "1.png").exit_code == 0
+
+
+@pytest.mark.parametrize("role", ["picture", "donor"])
+def test_a_contact_sheet_takes_no_photographs_place(photos, tmp_path, role):
+    """With --force it did, and the photograph was lost."""
+    mine, link = tmp_path / "mine.png", tmp_path / "link.png"
+    shutil.copy(photos / "0.png", mine)
+    link.symlink_to(mine)
+    before = mine.read_bytes()
+    pictures = [mine] if role == "picture" else [photos / "1.png", "--donor", mine]
+    for output in (mine, link):
+        words = refused("contact-sheet", *pictures, "--output", output, "--force")
+        assert "is one of the photographs; choose another --output" in words
+    assert mine.read_bytes() == before
 
 
 @pytest.mark.parametrize("command", ["forge", "contact-sheet"])

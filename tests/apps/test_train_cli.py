@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 from data.benchmarks import test_columbia, test_coverage, test_nist16
 from data.benchmarks.miniatures import photo, save
 from doctored.apps.cli import app
-from doctored.apps.train_cli import _settings
+from doctored.apps.train_cli import _beside, _settings, _usable_device
 from doctored.core.errors import ConfigError
 from doctored.models.mantranet.mantranet import ManTraNet
 from doctored.models.mantranet.settings import NETWORKS
@@ -75,6 +76,8 @@ def test_both_stages_and_a_compact_copy_from_the_command_line(photos, tmp_path):
         (["--start", "nowhere"], "nowhere"),
         (["--network", "tiny"], "choose mantranet, mantranet-small, constrained-rcnn,"),
         (["--split", "nowhere.csv"], "nowhere.csv"),
+        (["--device", "tpu"], "give one of auto, cpu, cuda, mps"),
+        (["--device", "mps"], "no mps device"),
     ],
 )
 def test_a_wrong_option_is_one_sentence(photos, tmp_path, arguments, words):
@@ -259,6 +262,25 @@ def test_fine_tuning_from_the_command_line(own_forgeries, tmp_path):
     again = doctored(*tune, *further)
     assert again.exit_code == 0, again.output
     assert "step 2/2" in again.stderr
+
+
+def test_more_devices_than_there_are_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert _usable_device("auto", 1) == "cuda"
+    with pytest.raises(ConfigError, match="--devices is 2, but there are 1 of cuda"):
+        _usable_device("cuda", 2)
+    assert _usable_device("cpu", 3) == "cpu"
+
+
+def test_a_pool_lies_beside_its_run_wherever_that_is(tmp_path, monkeypatch):
+    """A run in the current folder ended in an error of Python's."""
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path / "run")
+    assert _beside(Path(".")) == _beside(tmp_path / "run") == tmp_path / "run.pool"
+    assert _beside(Path("..")) == tmp_path.with_name(f"{tmp_path.name}.pool")
+    with pytest.raises(ConfigError, match="the whole disk"):
+        _beside(Path("/"))
 
 
 @pytest.mark.parametrize(

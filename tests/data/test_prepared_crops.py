@@ -73,11 +73,24 @@ def test_pictures_of_unknown_technique_are_skipped_where_others_tell_theirs(tmp_
 def test_small_pictures_are_named(tmp_path):
     folder = write_set(tmp_path, MIXED)
     Image.new("RGB", (50, 200)).save(folder / "images" / "p0.png")
+    Image.new("L", (50, 200)).save(folder / "masks" / "p0.png")
     *_, skipped = prepared_pictures(folder, False, 64)
     assert [skip.file for skip in skipped] == ["images/p0.png"]
     assert "50 x 200" in skipped[0].reason
     with pytest.raises(DataError, match="at least 512"):
         prepared_pictures(folder, False, 512)
+
+
+@pytest.mark.parametrize("damage", [b"no picture", None])
+@pytest.mark.parametrize("file", ["images/p0.png", "masks/p0.png"])
+def test_what_is_damaged_is_named_and_left_out(tmp_path, file, damage):
+    """What was no picture at all ended in a traceback, and what was cut off ended the training later."""
+    folder = write_set(tmp_path, MIXED)
+    (folder / file).write_bytes(damage or (folder / file).read_bytes()[:-40])
+    learn, held_out, _, skipped = prepared_pictures(folder, False, 64)
+    assert [skip.file for skip in skipped] == ["images/p0.png"]
+    assert str(folder / file) in skipped[0].reason
+    assert len(learn) + len(held_out) == len(MIXED) - 1
 
 
 def test_sets_with_too_little_are_refused(tmp_path):

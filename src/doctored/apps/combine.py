@@ -64,12 +64,21 @@ class _Seen:
     aucs: list[float]
 
 
-def check_combination(output: Path, models: Sequence[str], score_of: str | None, *, force: bool) -> None:
+def check_combination(
+    output: Path, models: Sequence[str], score_of: str | None, score_weights: Sequence[str], *, force: bool
+) -> None:
     """Refuse what makes no sense, before any work is done.
+
+    Args:
+        output: The folder.
+        models: Names or folders of the witnesses.
+        score_of: Whose score alone is that of whole pictures; None for a fitted one.
+        score_weights: What the user set scores to count.
+        force: Whether a combination in the folder may be replaced.
 
     Raises:
         ConfigError: There is a combination in the folder already and force is not given, or fewer than two models are
-            named, or one twice, or the score is to be that of another.
+            named, or one twice, or the score is to be that of another, or of one alone and weighed too.
     """
     from doctored.predict.combination import COMBINATION_FILE
 
@@ -80,6 +89,11 @@ def check_combination(output: Path, models: Sequence[str], score_of: str | None,
         raise ConfigError(f"a combination is of two different models or more; got {', '.join(models)}")
     if score_of is not None and score_of not in models:
         raise ConfigError(f"--score-of is {score_of!r}; choose {' or '.join(models)}")
+    if score_of is not None and score_weights:
+        raise ConfigError(
+            f"--score-of {score_of} takes the score from that one alone, so --score-weight {score_weights[0]} would "
+            "count for nothing; give one of both"
+        )
 
 
 def set_score_weights(assignments: Sequence[str], models: Sequence[str]) -> dict[str, float]:

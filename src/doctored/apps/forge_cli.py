@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from doctored.synth.histories import Domain
 
 PROTOCOLS = ("coco-synthetic",)
+_SIZE_PX = 256
 
 forge_app = typer.Typer(rich_markup_mode=None)
 
@@ -43,7 +44,10 @@ def forge(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of every choice.")] = 0,
-    size: Annotated[int, typer.Option("--size", metavar="PX", min=64, help="Side of the pictures.")] = 256,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", metavar="PX", min=64, help="Side of the pictures.", show_default=str(_SIZE_PX)),
+    ] = None,
     domain: Annotated[
         str | None,
         typer.Option("--domain", help="web, lossless or chain.", show_default="a mixture"),
@@ -98,7 +102,7 @@ def forge(
                 count,
                 kinds=tuple(kind or TECHNIQUES),
                 seed=seed,
-                size_px=size,
+                size_px=size or _SIZE_PX,
                 domain=cast("Domain | None", domain),
             )
             skipped = forge_files(
@@ -113,8 +117,8 @@ def forge(
         else:
             if annotations is None:
                 raise ConfigError(f"--protocol {protocol} needs --annotations FILE")
-            if kind or domain is not None:
-                raise ConfigError(f"--kind and --domain do not go with --protocol {protocol}")
+            if kind or domain is not None or size is not None:
+                raise ConfigError(f"--kind, --domain and --size do not go with --protocol {protocol}")
             from doctored.data.coco_forgeries import CocoSettings, forge_coco
             from doctored.synth.coco_synthetic import CATEGORIES, TRIES_PER_CATEGORY
 
@@ -148,6 +152,9 @@ def contact_sheet(
     """
     from doctored.data.contact_sheets import write_contact_sheet
 
+    photographs = [picture] if donor is None else [picture, donor]
+    if os.path.realpath(output) in {os.path.realpath(path) for path in photographs}:
+        raise ConfigError(f"{output} is one of the photographs; choose another --output")
     if output.exists() and not force:
         raise ConfigError(f"{output} already exists; choose another --output file, or overwrite with --force")
     write_contact_sheet(picture, output, donor, seed)

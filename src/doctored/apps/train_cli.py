@@ -1,6 +1,7 @@
 """`doctored train`: the stages of both networks from any folder of photographs, and fine-tuning."""
 
 import dataclasses
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -137,6 +138,7 @@ def imc(
     from doctored.train.imc import ImcTask
     from doctored.train.settings import ImcSettings, RcnnImcSettings
 
+    device = _usable_device(device, devices)
     shape = _shape(network, output if resume else start, mantranet.NETWORKS | constrained_rcnn.NETWORKS)
     of_mantranet = isinstance(shape, mantranet.ManTraNetSettings)
     chosen = _settings(ImcSettings if of_mantranet else RcnnImcSettings, preset, steps, seed, settings)
@@ -185,11 +187,12 @@ def mantranet(
     chosen = _settings(MantranetSettings, preset, steps, seed, settings)
     if kind:
         chosen = dataclasses.replace(chosen, kinds=tuple(kind))
+    device = _usable_device(device, devices)
     shape = _shape(network, output if resume else start, NETWORKS)
     _check_free_only(free_only, output if resume else None, start)
     weights = _start_weights(start)
     check_apart(output, photos)
-    folder = pool or output.with_name(f"{output.name}.pool")
+    folder = pool or _beside(output)
     smallest_px = smallest_side_px(chosen.crop_px)
     learn, held_out, source = _pools(photos, split, free_only, folder, annotations, smallest_px)
     source |= {"start": _name(start)}
@@ -246,6 +249,7 @@ def constrained_rcnn(
     chosen = _settings(RcnnStage1Settings if stage == "1" else RcnnSettings, preset, steps, seed, settings)
     if kind:
         chosen = dataclasses.replace(chosen, kinds=tuple(kind))
+    device = _usable_device(device, devices)
     shape = _shape(network, output if resume else start, NETWORKS)
     _check_free_only(free_only, output if resume else None, start)
     weights = _start_weights(start)
@@ -259,7 +263,7 @@ def constrained_rcnn(
         learn, held_out, classes, source = _prepared(data, chosen)
     else:
         check_apart(output, data)
-        folder = pool or output.with_name(f"{output.name}.pool")
+        folder = pool or _beside(output)
         learn, held_out, classes, source = _generated(data, split, free_only, folder, annotations, chosen)
     source |= {"start": _name(start)}
     task = ConstrainedRCNNTask(
@@ -308,6 +312,7 @@ def finetune(
     if start is None and not resume:
         raise ConfigError("fine-tuning needs --start with a run of 'doctored train mantranet'")
     chosen = _settings(FinetuneSettings, preset, steps, seed, settings)
+    device = _usable_device(device, devices)
     shape = _shape(None, output if resume else start, NETWORKS)
     weights = _start_weights(start)
     learn, held_out, skipped = usable_examples(data, chosen.crop_px)
@@ -385,6 +390,7 @@ def combination(
         with_score_of,
         write_combination,
     )
+    from doctored.apps.outputs import make_folder
     from doctored.apps.progress import ProgressBar
     from doctored.data.forgery_stream import ForgeryStream
     from doctored.models.catalog import COPY_SEARCH
@@ -392,13 +398,14 @@ def combination(
     from doctored.synth.histories import smallest_side_px
 
     models = witness or ["mantranet", "constrained-rcnn", COPY_SEARCH]
-    check_combination(output, models, score_of, force=force)
+    check_combination(output, models, score_of, score_weight or [], force=force)
     set_weights = set_score_weights(score_weight or [], models)
     # What people ask about has nearly always been saved as JPEG; fresh camera pixels favour one witness over the
     # other far more than such files do.
     shares = domain_shares(domain or ["web", "chain"])
     witnesses = [load_witness(name, device=device, precision=precision) for name in models]
-    folder = pool or output.with_name(f"{output.name}.pool")
+    make_folder(output)
+    folder = pool or _beside(output)
     learn, _, source = _pools(photos, split, free_only, folder, annotations, smallest_side_px(crop_px))
     fitted_on = (
         f"{samples} generated samples of {crop_px} px ({', '.join(shares)}), {source['photographs']} photographs "
@@ -446,6 +453,19 @@ def _settings(
             ) from error
     changes |= {name: value for name, value in (("steps", steps), ("seed", seed)) if value is not None}
     return dataclasses.replace(chosen, **changes)
+
+
+def _usable_device(device: str, devices: int) -> str:
+    """The device to train on, once it is known to be there as often as it is wanted."""
+    import torch
+
+    from doctored.predict.precision import torch_device
+
+    chosen = torch_device(device)
+    present = {"cuda": torch.cuda.device_count(), "mps": 1}.get(chosen, devices)
+    if devices > present:
+        raise ConfigError(f"--devices is {devices}, but there are {present} of {chosen} here; give no more than these")
+    return chosen
 
 
 def _shape(network: str | None, run: Path | None, networks: "dict[str, N]") -> "N":
@@ -554,6 +574,14 @@ def _photographs(
         pixels.append(list(arrays.values()))
     counts = {"photographs": len(pixels[0]), "held_out_photographs": len(pixels[1])}
     return pixels[0], pixels[1], counts | description
+
+
+def _beside(output: Path) -> Path:
+    """Where the prepared photographs of a run go that shares them with no other."""
+    folder = Path(os.path.abspath(output))  # "." has no name that another could be made of
+    if not folder.name:
+        raise ConfigError(f"{output} is the whole disk; give a folder in it as --output")
+    return folder.with_name(f"{folder.name}.pool")
 
 
 def _pools(

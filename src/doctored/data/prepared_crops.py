@@ -3,9 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image
-
-from doctored.core.errors import DataError
+from doctored.core.errors import DataError, DoctoredError
 from doctored.core.forgery import TECHNIQUES
 from doctored.core.sample import MANIPULATED, Sample
 from doctored.data.crops import smaller_part
@@ -43,7 +41,7 @@ def prepared_pictures(
 ) -> tuple[list[PreparedPicture], list[PreparedPicture], tuple[str, ...], list[Skipped]]:
     """Pictures of a prepared set to learn from and, a tenth by hashes of their names, to check on.
 
-    What the set keeps for testing is used for neither.
+    What the set keeps for testing is used for neither, nor are pictures that cannot be read.
 
     Args:
         folder: Made by `doctored data prepare`.
@@ -71,11 +69,16 @@ def prepared_pictures(
     usable: list[ManifestRow] = []
     skipped: list[Skipped] = []
     for row in rows:
-        with Image.open(folder / row.file) as picture:
-            width, height = picture.size
         if row.technique == MANIPULATED and not two_classes:
             skipped.append(Skipped(row.file, f"the technique of {row.name} is not known"))
-        elif min(width, height) < smallest_side_px:
+            continue
+        try:
+            # In whole, with its masks: what is damaged would end the training, perhaps hours later.
+            height, width = read_sample(folder, row).image.shape[:2]
+        except DoctoredError as error:
+            skipped.append(Skipped(row.file, str(error)))
+            continue
+        if min(width, height) < smallest_side_px:
             reason = (
                 f"{row.name} is {width} x {height} pixels; both sides must be at least {smallest_side_px}"
             )
