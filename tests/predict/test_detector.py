@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from doctored.core.picture import Picture
 from doctored.models.constrained_rcnn.constrained_rcnn import ConstrainedRCNN
 from doctored.predict import Detector, detector, inspect, trace_features
 from doctored.predict.calibration import CALIBRATION_FILE
-from doctored.predict.weights import ExportedModel, run_sha256
+from doctored.predict.weights import MANIFEST_FILE, ExportedModel, run_sha256
 from models.constrained_rcnn.toys import TOY_COMPAT, overfitted_toy, tiny_pictures, write_rcnn_run
 from models.constrained_rcnn.toys import TOY_SETTINGS as TOY_RCNN
 from models.mantranet.toys import TOY_SETTINGS, as_batch, as_map, random_mantranet, random_picture
@@ -204,6 +205,53 @@ def test_what_cannot_be_loaded_is_a_sentence(tmp_path: Path, exported_toy: Expor
         Detector.from_name(exported_toy.folder, memory_mb=0.001)
     with pytest.raises(ConfigError, match="number of threads is 0; give 1 or more"):
         Detector.from_name(exported_toy.folder, threads=0)
+
+
+@pytest.mark.parametrize("name", ["centre", "copy-search"])
+def test_impossible_settings_are_refused_of_models_that_need_none(
+    name: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Yardsticks and searches took any, without a word."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for options, words in (
+        ({"precision": "fp8"}, "precision is 'fp8'"),
+        ({"tile": 0}, "tile size is 0 px"),
+        ({"device": "cuda"}, "no cuda device"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            Detector.from_name(name, **options)
+    assert Detector.from_name(name, precision="int8", tile=512, device="cpu").name == name
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert Detector.from_name(name, device="cuda").name == name, "beside a run on that device"
+
+
+def test_a_name_too_long_for_the_disk_is_no_model():
+    with pytest.raises(ModelError, match="there is no model"):
+        Detector.from_name("m" * 300)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("adapted_channels", 6), ("feature_channels", 10), ("adapted_channels", 1)]
+)
+def test_a_manifest_that_does_not_fit_its_network_is_a_sentence(toy_copy: Path, setting: str, value: int):
+    """NumPy could not broadcast what came out of the network."""
+    manifest = json.loads((toy_copy / MANIFEST_FILE).read_text())
+    manifest["settings"][setting] = value
+    (toy_copy / MANIFEST_FILE).write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match=rf"does not fit its network \({setting}: {value} in the one, "):
+        Detector.from_name(toy_copy)
+
+
+def test_classes_that_a_manifest_does_not_name_are_a_sentence(overfitted_rcnn: ExportedModel, tmp_path: Path):
+    folder = tmp_path / "copy"
+    shutil.copytree(overfitted_rcnn.folder, folder)
+    manifest = json.loads((folder / MANIFEST_FILE).read_text())
+    manifest["settings"]["classes"] = manifest["settings"]["classes"][:2]
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
+    found = Detector.from_name(folder, precision="fp32")
+    with pytest.raises(ModelError, match=r"does not fit its network \(classes: 2 in the one"):
+        for pixels in tiny_pictures():
+            found.inspect(Picture.from_array(pixels))
 
 
 def test_a_catalogued_network_that_was_not_shipped_is_a_sentence(

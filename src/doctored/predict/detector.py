@@ -34,7 +34,7 @@ from doctored.predict.localize import (
 from doctored.predict.memory import peak_memory_mb
 from doctored.predict.openvino_engine import OpenVINOEngine, OpenVINORCNNEngine
 from doctored.predict.panel import CombinedWitnesses, OneWitness, Panel
-from doctored.predict.precision import check_device, exported_precision, torch_device, torch_precision
+from doctored.predict.precision import check_device, exported_precision, known_precision, torch_device, torch_precision
 from doctored.predict.quick_look import QuickLook, pack, quick_reason, unpack
 from doctored.predict.torch_engine import TorchEngine, TorchRCNNEngine
 from doctored.predict.verdict import (
@@ -333,7 +333,7 @@ def load_panel(name: str, load: Callable[[str], Witness]) -> Panel:
         ModelError: A file is damaged, or a combination was fitted for other models.
     """
     folder = _model_folder(name)
-    if not (folder / COMBINATION_FILE).is_file():
+    if not os.path.isfile(folder / COMBINATION_FILE):
         return OneWitness(load(name))
     rule = read_combination(folder / COMBINATION_FILE)
     witnesses = tuple(load(_of_combination(one.model, folder)) for one in rule.witnesses)
@@ -350,7 +350,7 @@ def stored_calibration(name: str) -> Calibration | None:
         ModelError: It is damaged.
     """
     path = _model_folder(name) / CALIBRATION_FILE
-    return read_calibration(path) if path.is_file() else None
+    return read_calibration(path) if os.path.isfile(path) else None
 
 
 def _of_combination(model: str, folder: Path) -> str:
@@ -371,13 +371,18 @@ def load_witness(
     check_device(device)
     if threads is not None and threads < 1:
         raise ConfigError(f"the number of threads is {threads}; give 1 or more")
+    known_precision(precision)
+    if tile is not None and tile < 1:
+        raise ConfigError(f"the tile size is {tile} px; give 1 or more")
     entry = CATALOG.get(name)
     folder = _model_folder(name)
+    if device in ("cuda", "mps") and (name == COPY_SEARCH or (entry is not None and entry.kind == "yardstick")):
+        torch_device(device)  # they use none, but beside others that do it must be there
     if entry is not None and entry.kind == "yardstick":
         return YardstickWitness(name, entry.build({}))
     if name == COPY_SEARCH:
         return CopySearchWitness(name)
-    if (folder / MANIFEST_FILE).is_file():
+    if os.path.isfile(folder / MANIFEST_FILE):
         if device not in ("auto", "cpu"):
             raise ConfigError(
                 f"exported models such as {name} run on the CPU, not on {device}; "
@@ -392,7 +397,7 @@ def load_witness(
         plan = _localization_plan(settings, tile, memory_mb)
         imc_head = read_imc_head(folder / IMC_HEAD_FILE) if exported.names_families else None
         return ManTraNetWitness(exported.name, exported.sha256, engine, exported.temperature, plan, imc_head)
-    if (folder / RUN_FILE).is_file():
+    if os.path.isfile(folder / RUN_FILE):
         device = torch_device(device)
         network, sha256, chosen = load_run(folder), run_sha256(folder), torch_precision(precision, device)
         if isinstance(network.settings, ConstrainedRCNNSettings):

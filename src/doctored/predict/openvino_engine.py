@@ -51,7 +51,7 @@ class OpenVINOEngine:
         threads: Number of threads; None for one per core.
 
     Raises:
-        ModelError: OpenVINO cannot load the files.
+        ModelError: OpenVINO cannot load the files, or they hold another network than the settings describe.
     """
 
     def __init__(
@@ -67,13 +67,20 @@ class OpenVINOEngine:
         feature_model, anomaly_model = (
             _read_model(core, exported.folder / name) for name in model_files(precision)
         )
+        adapted = settings.adapted_channels
+        for port in (feature_model.output(0), anomaly_model.input(0)):
+            _check_channels(exported, port.partial_shape[-1], "adapted_channels", adapted)
         if precision == "bf16":
             convert_to_bfloat16(feature_model, large_convolutions(feature_model))
         if precision == "bf16" or (precision == "int8" and "bf16" in fast_arithmetic()):
             convert_to_bfloat16(anomaly_model, large_convolutions(anomaly_model))
         self._features = _Network(core, feature_model, options)
         self._anomalies = _Network(core, anomaly_model, options)
-        self._raw_features = _Network(core, _raw_feature_model(feature_model), options)
+        raw_model = _raw_feature_model(feature_model)
+        _check_channels(
+            exported, raw_model.output(0).partial_shape[1], "feature_channels", settings.feature_channels
+        )
+        self._raw_features = _Network(core, raw_model, options)
 
     def adapted(self, image_tile: NDArray[np.uint8]) -> NDArray[np.float32]:
         adapted: NDArray[np.float32] = self._features(with_mirrored_frame(image_tile))[0][0]
@@ -107,6 +114,7 @@ class OpenVINORCNNEngine:
     ) -> None:
         self.settings = settings
         self.precision: Precision = precision
+        self._folder = exported.folder
         core = openvino_core()
         model = _read_model(core, exported.folder / region_file(precision))
         if precision == "bf16":
@@ -118,6 +126,8 @@ class OpenVINORCNNEngine:
         if not len(found.rois):
             # There is always a first proposal. OpenVINO gives none, and no error, if it was refused memory on the way.
             raise MemoryError("the engine that runs the network got no memory")
+        if found.labels.size and found.labels.max() >= len(self.settings.classes):
+            raise _unfit(self._folder, "classes", str(len(self.settings.classes)), f"{found.labels.max() + 1} or more")
         return found
 
     def release_memory(self) -> None:
@@ -179,6 +189,18 @@ def _read_model(core: Any, path: Path) -> Any:
         raise ModelError(
             f"OpenVINO cannot read {path}; export the model again with this version of doctored"
         ) from error
+
+
+def _check_channels(exported: ExportedModel, found: Any, setting: str, expected: int) -> None:
+    if found.is_static and found.get_length() != expected:
+        raise _unfit(exported.folder, setting, str(expected), str(found.get_length()))
+
+
+def _unfit(folder: Path, setting: str, stated: str, found: str) -> ModelError:
+    return ModelError(
+        f"the manifest in {folder} does not fit its network ({setting}: {stated} in the one, {found} in the other); "
+        "export the model again"
+    )
 
 
 def _raw_feature_model(feature_model: Any) -> Any:

@@ -23,7 +23,7 @@ def exported_precision(asked: str, exported: ExportedModel) -> Precision:
     Raises:
         ConfigError: There is no such precision, the CPU does not have it, or the model has no files for it.
     """
-    chosen = _known_precision(asked)
+    chosen = known_precision(asked)
     fast = fast_arithmetic()
     if chosen is None:
         if "int8" in fast and "int8" in exported.precisions and exported.int8_passed:
@@ -51,7 +51,7 @@ def torch_precision(asked: str, device: str) -> Precision:
     Raises:
         ConfigError: There is no such precision, or it cannot be had there.
     """
-    chosen = _known_precision(asked)
+    chosen = known_precision(asked)
     fast = fast_arithmetic()
     if chosen is None:
         return "bf16" if device == "cuda" or (device == "cpu" and "bf16" in fast) else "fp32"
@@ -92,8 +92,12 @@ def check_device(asked: str) -> None:
         raise ConfigError(f"the device is {asked!r}; give one of {', '.join(DEVICES)}")
 
 
-def _known_precision(asked: str) -> Precision | None:
-    """None for "auto"."""
+def known_precision(asked: str) -> Precision | None:
+    """A precision by its name; None for "auto".
+
+    Raises:
+        ConfigError: There is no such precision.
+    """
     for precision in get_args(Precision):
         if asked == precision:
             known: Precision = precision
