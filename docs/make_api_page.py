@@ -40,7 +40,7 @@ SECTIONS: list[tuple[str, str, dict[str, str]]] = [
         "All that is raised on purpose; each message is a sentence for people.",
         {
             "doctored.core.errors": "DoctoredError ImageReadError ShapeError ConfigError DataError "
-            "UndefinedMetricError ModelError CheckpointError MissingExtraError"
+            "UndefinedMetricError ModelError UnknownModelError CheckpointError MissingExtraError"
         },
     ),
     (

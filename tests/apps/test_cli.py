@@ -20,7 +20,7 @@ import doctored
 from doctored.apps.cli import app
 from doctored.apps.options import DEFAULT_MODEL
 from doctored.apps.progress import ProgressBar
-from doctored.core.errors import ConfigError, ModelError
+from doctored.core.errors import ConfigError, UnknownModelError
 from doctored.core.inspection import AnsweringModel, Inspection, PictureFacts, Region, Timing, WitnessFinding
 from doctored.predict import detector
 
@@ -37,7 +37,7 @@ class FakeDetector:
     @classmethod
     def from_name(cls, name, *, device, precision, tile, fpr, calibration):
         if name == "missing":
-            raise ModelError("there is no model 'missing'; see: doctored models")
+            raise UnknownModelError("there is no model 'missing'; see: doctored models")
         if device not in ("auto", "cpu"):
             raise ConfigError(f"device is {device!r}; give auto or cpu")
         return cls()
@@ -220,8 +220,11 @@ def test_a_folder_is_a_sentence_that_says_what_to_do(folder):
 
 def test_limits_reach_the_reader(folder):
     make_picture("photo.png", size=(100, 100))
-    assert "0.001" in run("detect", "photo.png", "--max-mp", "0.001").stderr
-    assert run("detect", "photo.png", "--max-mb", "0.0001").exit_code == 1
+    pixels = run("detect", "photo.png", "--max-mp", "0.001")
+    assert "more than the limit of 0.001; raise it with --max-mp if you trust the file" in pixels.stderr
+    size = run("detect", "photo.png", "--max-mb", "0.0001")
+    assert "more than the limit of 0.0001 MB; raise it with --max-mb if you trust the file" in size.stderr
+    assert (pixels.exit_code, size.exit_code) == (1, 1)
     assert run("detect", "photo.png", "--max-mp", "0.01").exit_code == 0
 
 
@@ -247,9 +250,9 @@ def test_wrong_usage_ends_with_2_and_no_result(folder, arguments):
     assert "manipulated" not in result.stdout or not arguments
 
 
-def test_a_missing_model_is_one_sentence(folder):
+def test_a_missing_model_is_one_sentence_and_wrong_usage(folder):
     result = run("detect", "--model", "missing", make_picture("photo.png"))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr == "Error: there is no model 'missing'; see: doctored models\n"
     assert result.stdout == ""
 

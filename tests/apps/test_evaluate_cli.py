@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from doctored.apps import evaluate_cli
 from doctored.apps.cli import app
 from doctored.apps.progress import ProgressBar
-from doctored.core.errors import ModelError
+from doctored.core.errors import UnknownModelError
 from doctored.models.yardsticks import noise, sharpness
 from doctored.predict.combination import Combination, WitnessWeights
 from doctored.predict.witnesses import YardstickWitness
@@ -20,7 +20,7 @@ from evaluate.fakes import make_folder
 def red_witness(name, *, device, precision, tile):
     """Every model's map is the red channel."""
     if name == "missing":
-        raise ModelError("there is no model 'missing'; see: doctored models")
+        raise UnknownModelError("there is no model 'missing'; see: doctored models")
     return YardstickWitness(name, lambda pixels: pixels[:, :, 0].astype(np.float32) / 255)
 
 
@@ -99,7 +99,7 @@ def test_output_is_filled_and_gone_on_with(benchmark, tmp_path):
     [
         (("nowhere",), 1, "nowhere"),
         ((), 2, "name at least one folder"),
-        (("set", "--model", "missing"), 1, "no model 'missing'"),
+        (("set", "--model", "missing"), 2, "no model 'missing'"),
         (("set", "--model", "red", "--model", "red"), 2, "named twice"),
         (("set", "--protocol", "mine"), 2, "--protocol is 'mine'"),
         (("set", "--average", "predicted-class"), 2, "belongs to --protocol constrained-rcnn"),

@@ -64,7 +64,7 @@ def test_wrong_usage(photos):
     shard = scan("photos", "--shard", "3/2")
     assert (shard.exit_code, shard.stderr) == (2, "Error: shard 3/2 does not exist; give 1/n to n/n\n")
     model = CliRunner().invoke(app, ["scan", "photos", "--output", "scan.db", "--model", "nonsense"])
-    assert (model.exit_code, len(model.stderr.splitlines())) == (1, 1)
+    assert (model.exit_code, len(model.stderr.splitlines())) == (2, 1)
     assert "there is no model 'nonsense'" in model.stderr
 
 

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from doctored.core.errors import DataError, DoctoredError
+from doctored.core.errors import DataError, DoctoredError, TooLargeError
 
 
 def test_an_ordinary_message_stays_as_it_is():
@@ -30,3 +30,9 @@ def test_of_a_very_long_message_both_ends_remain():
 def test_an_error_survives_the_way_from_a_worker_process():
     error = pickle.loads(pickle.dumps(DataError("a\nb")))
     assert str(error) == "a\\nb"
+
+
+def test_what_is_too_large_comes_whole_out_of_a_worker_process():
+    error = pickle.loads(pickle.dumps(TooLargeError("a.png has 9 MB, more than the limit of 1 MB", "max_megabytes")))
+    assert str(error) == "a.png has 9 MB, more than the limit of 1 MB; crop it, or leave it out"
+    assert error.limit == "max_megabytes"

@@ -23,6 +23,22 @@ class ImageReadError(DoctoredError):
     """A file could not be read as a picture."""
 
 
+class TooLargeError(ImageReadError):
+    """A file, or the picture in it, is larger than the limit that the caller set.
+
+    Args:
+        fact: The first half of the sentence: what is how large, and what the limit is.
+        limit: The caller's argument that sets it: "max_megapixels" or "max_megabytes".
+    """
+
+    def __init__(self, fact: str, limit: str) -> None:
+        self.fact, self.limit = fact, limit
+        super().__init__(f"{fact}; crop it, or leave it out")
+
+    def __reduce__(self) -> tuple[type["TooLargeError"], tuple[str, str]]:
+        return TooLargeError, (self.fact, self.limit)  # from worker processes
+
+
 class ShapeError(DoctoredError):
     """Arrays do not have the shapes that belong together."""
 
@@ -41,6 +57,10 @@ class UndefinedMetricError(DoctoredError):
 
 class ModelError(DoctoredError):
     """A model file is missing, damaged, or does not fit what was asked."""
+
+
+class UnknownModelError(ModelError, ConfigError):
+    """There is no model of the name, or in the folder, that was given."""
 
 
 class CheckpointError(DoctoredError):

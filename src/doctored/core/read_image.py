@@ -15,7 +15,14 @@ import numpy.typing as npt
 from PIL import Image, ImageFile, JpegImagePlugin
 
 from doctored.core.decoding import decode_upright, open_picture, pillow_limit_lifted, stored_bit_depth
-from doctored.core.errors import ConfigError, DataError, DoctoredError, ImageReadError, ShapeError
+from doctored.core.errors import (
+    ConfigError,
+    DataError,
+    DoctoredError,
+    ImageReadError,
+    ShapeError,
+    TooLargeError,
+)
 from doctored.core.exif_facts import ExifFacts
 from doctored.core.image_formats import CAMERA_RAW, recognise, webp_size_wh
 from doctored.core.jpeg_facts import JpegFacts
@@ -110,7 +117,7 @@ def _read(name: str, data: bytes, read: Callable[[str], _Outcome]) -> _Outcome:
         raise
     except MemoryError as error:
         raise ImageReadError(
-            f"{name} does not fit into memory; close other programs, or lower --max-mp to skip such pictures"
+            f"{name} does not fit into memory; close other programs, or leave it out"
         ) from error
     except Exception as error:  # decoders raise nearly everything on damaged files
         detail = " ".join(str(error).split())[:120] or type(error).__name__
@@ -138,9 +145,9 @@ def read_file(name: str, max_megabytes: float) -> bytes:
             # Opening a pipe would wait for a writer, and a device may never end.
             raise ImageReadError(f"{name} is a device or pipe, not a file; save the picture to disk first")
         if status.st_size > max_megabytes * 1e6:
-            raise ImageReadError(
-                f"{name} has {status.st_size / 1e6:.4g} MB, more than the limit of {max_megabytes:g} MB; "
-                "raise it with --max-mb if you trust the file"
+            raise TooLargeError(
+                f"{name} has {status.st_size / 1e6:.4g} MB, more than the limit of {max_megabytes:g} MB",
+                "max_megabytes",
             )
         with open(name, "rb") as file:
             data = file.read(status.st_size + 1)  # one more, to notice a file that is still being written
@@ -202,9 +209,10 @@ def _exif(image: Image.Image, image_format: str, data: bytes) -> ExifFacts | Non
 def _check_megapixels(name: str, size_wh: tuple[int, int], max_megapixels: float) -> None:
     width, height = size_wh
     if width * height > max_megapixels * 1e6:
-        raise ImageReadError(
+        raise TooLargeError(
             f"{name} is {width} x {height} pixels ({width * height / 1e6:.1f} megapixels), more than the "
-            f"limit of {max_megapixels:g}; raise it with --max-mp if you trust the file"
+            f"limit of {max_megapixels:g}",
+            "max_megapixels",
         )
 
 

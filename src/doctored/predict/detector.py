@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import doctored
-from doctored.core.errors import ConfigError, ModelError
+from doctored.core.errors import ConfigError, ModelError, UnknownModelError
 from doctored.core.inspection import AnsweringModel, Inspection, PictureFacts, Timing
 from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
@@ -408,7 +408,7 @@ def load_witness(
         return ManTraNetWitness("mantranet", sha256, TorchEngine(network, device, chosen, threads), 1.0, plan)
     if entry is not None:
         raise ModelError(f"the model {name} does not come with this installation; name a folder instead")
-    raise ModelError(
+    raise UnknownModelError(
         f"there is no model {name!r}: it is neither one of {', '.join(CATALOG)} nor a folder with "
         f"{MANIFEST_FILE} (an exported model), {RUN_FILE} (a training run) or {COMBINATION_FILE} (several models)"
     )

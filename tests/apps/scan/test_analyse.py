@@ -70,9 +70,9 @@ def test_failures_are_rows_with_a_reason(tmp_path):
     assert "broken.jpg looks like JPEG but is damaged" in broken.error
     assert len(broken.sha256) == 64
     large = analyse(write_picture(tmp_path / "a.png", 1), limits=Limits(max_megapixels=0.001))
-    assert "more than the limit of 0.001" in large.error
+    assert "more than the limit of 0.001; raise it with --max-mp" in large.error
     heavy = analyse(write_picture(tmp_path / "a.png", 1), limits=Limits(max_megabytes=0.001))
-    assert "more than the limit of 0.001 MB" in heavy.error
+    assert "more than the limit of 0.001 MB; raise it with --max-mb" in heavy.error
 
 
 def test_the_difference_hash_of_a_case_by_hand():

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from doctored.apps.file_parser import FileParser
+from doctored.apps.file_parser import FileParser, options_named
 from doctored.apps.scan.archives import ArchiveReader
 from doctored.apps.scan.entries import Entry
 from doctored.apps.scan.remote import STALL_SECONDS, is_url, read_remote
@@ -200,7 +200,8 @@ class Reader:
             return self._archives.read(*place, entry.path, max_megabytes)
         if is_url(entry.path):
             return read_remote(entry.path, max_megabytes, self._stall_seconds)
-        return read_file(entry.path, max_megabytes)
+        with options_named():
+            return read_file(entry.path, max_megabytes)
 
 
 class Analyst:
