@@ -1,6 +1,5 @@
 """Tables, lists and annotation files of data sets."""
 
-import io
 import json
 from pathlib import Path
 
@@ -131,12 +130,12 @@ def _pool(folder: Path) -> Reader:
     return read
 
 
-def _pool_index() -> bytes:
+def _file_of_pool(name: str) -> bytes:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         _pool(Path(folder))
-        return (Path(folder) / "pool" / "index.json").read_bytes()
+        return (Path(folder) / "pool" / name).read_bytes()
 
 
 def _pixels(folder: Path) -> Reader:
@@ -147,12 +146,6 @@ def _pixels(folder: Path) -> Reader:
         return [source.pixels.sum() for source in PhotographPool(folder / "pool")]
 
     return read
-
-
-def _npy() -> bytes:
-    file = io.BytesIO()
-    np.save(file, np.zeros(2 * 24 * 16 * 3, np.uint8))
-    return file.getvalue()
 
 
 def _removals(folder: Path) -> Reader:
@@ -196,8 +189,8 @@ PARSERS = [
     Parser("list-file", file_reader("list.txt", _list), _only(_LIST), mutations.fields_of_lines),
     Parser("split", file_reader("split.csv", read_split), _only(_SPLIT), mutations.fields_of_lines),
     Parser("annotations", _annotations, _only(json.dumps(_ANNOTATIONS)), mutations.json_values),
-    Parser("pool-index", _pool, lambda: [_pool_index()], mutations.json_values),
-    Parser("pool-pixels", _pixels, lambda: [_npy()]),
+    Parser("pool-index", _pool, lambda: [_file_of_pool("index.json")], mutations.json_values),
+    Parser("pool-pixels", _pixels, lambda: [_file_of_pool("pixels.npy")]),
     Parser(
         "removals",
         _removals,

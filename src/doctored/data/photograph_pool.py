@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import secrets
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -198,7 +197,6 @@ def build_pool(
     from doctored.synth.objects import find_objects
 
     folder.mkdir(parents=True, exist_ok=True)
-    _remove_left_behind(folder)
     entries: list[dict[str, Any]] = []
     skipped: list[Skipped] = []
     start = 0
@@ -207,6 +205,7 @@ def build_pool(
     pixels, index = (folder / f".{name}.{mine}{_UNFINISHED}" for name in (_PIXELS, _INDEX))
     try:
         with pixels.open("wb") as file:
+            _remove_left_behind(folder, pixels.stat().st_mtime)
             _write_header(file, 0)
             for photograph, picture in usable_pictures(photographs, skipped, min_side_px=min_side_px):
                 known = (annotated or {}).get(photograph.file, ())
@@ -229,11 +228,16 @@ def build_pool(
     return PhotographPool(folder, asked), skipped
 
 
-def _remove_left_behind(folder: Path) -> None:
-    """Remove what a process that was killed had written of a pool."""
+def _remove_left_behind(folder: Path, now: float) -> None:
+    """Remove what a process that was killed had written of a pool.
+
+    Args:
+        folder: Of the pool.
+        now: By the clock of the disk, which may be another machine's.
+    """
     for unfinished in folder.glob(f".*{_UNFINISHED}"):
         try:
-            if time.time() - unfinished.stat().st_mtime > _LEFT_BEHIND_SECONDS:
+            if now - unfinished.stat().st_mtime > _LEFT_BEHIND_SECONDS:
                 unfinished.unlink()
         except OSError:
             pass  # another process has just completed or removed it
