@@ -63,9 +63,10 @@ def test_wrong_usage(photos):
     assert "name a SOURCE" in scan().stderr
     shard = scan("photos", "--shard", "3/2")
     assert (shard.exit_code, shard.stderr) == (2, "Error: shard 3/2 does not exist; give 1/n to n/n\n")
-    model = CliRunner().invoke(app, ["scan", "photos", "--output", "scan.db", "--model", "nonsense"])
-    assert (model.exit_code, len(model.stderr.splitlines())) == (2, 1)
-    assert "there is no model 'nonsense'" in model.stderr
+    for name in ("nonsense", "too long for a disk" * 20):
+        model = CliRunner().invoke(app, ["scan", "photos", "--output", "scan.db", "--model", name])
+        assert (model.exit_code, len(model.stderr.splitlines())) == (2, 1)
+        assert f"there is no model '{name}'" in model.stderr
 
 
 def test_progress_says_rate_time_left_and_errors():

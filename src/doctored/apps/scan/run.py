@@ -231,7 +231,7 @@ def default_workers(device: str, model: str) -> int:
         MissingExtraError: The model is a training run, and PyTorch is not installed.
     """
     # Exported models run on the CPU, whatever else there is.
-    if device == "auto" and (Path(model) / RUN_FILE).is_file():
+    if device == "auto" and os.path.isfile(Path(model) / RUN_FILE):
         device = torch_device(device)
     if device in ("cuda", "mps"):
         return 1
