@@ -72,6 +72,31 @@ def test_scores_are_printed_per_model_and_metric(benchmark):
     assert re.search(line, text.stdout, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [
+        # The second mask marks three quarters and is inverted: its map is right then.
+        ("mantranet", {"pixel_auc": (2 / 3 + 1) / 2}),
+        # Not inverted: the map is upside down there, and all of it flagged is best.
+        ("constrained-rcnn", {"pixel_auc": (2 / 3 + 0) / 2, "best_pixel_f1": (2 / 3 + 6 / 7) / 2}),
+    ],
+)
+def test_scores_of_both_protocols_by_hand(tmp_path, monkeypatch, protocol, expected):
+    """Two pictures of four flat quarters each; the map is how red they are."""
+    monkeypatch.chdir(tmp_path)
+    quarters = {"a": ([200, 250, 100, 50], [255, 0, 0, 0]), "b": ([200, 100, 50, 10], [0, 255, 255, 255])}
+    for name, (red, mask) in quarters.items():
+        for kind, values in (("images", red), ("masks", mask)):
+            (tmp_path / "set" / kind).mkdir(parents=True, exist_ok=True)
+            grey = np.kron(np.reshape(values, (2, 2)), np.ones((4, 4))).astype(np.uint8)
+            shown = np.stack([grey, 0 * grey, 0 * grey], axis=2) if kind == "images" else grey
+            Image.fromarray(shown).save(tmp_path / "set" / kind / f"{name}.png")
+    rows = rows_of(run("set", "--json", "--model", "red", "--no-yardsticks", "--protocol", protocol))
+    scores = {row["metric"]: row["value"] for row in rows if row["view"] == "as_is"}
+    for metric, value in expected.items():
+        assert scores[metric] == pytest.approx(value), metric
+
+
 def test_yardsticks_are_added_and_folders_may_be_options(benchmark, tmp_path):
     other = make_folder(tmp_path / "other", count=2)
     rows = rows_of(run(benchmark, "--data", other, "--json", "--model", "red", "--no-equalised"))
