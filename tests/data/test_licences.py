@@ -74,7 +74,9 @@ def test_a_list_that_a_chain_of_runs_shares_stands_in_the_note_once():
     for number in range(4):
         note = licence_note(licences, (f"run{number}", note))
     expected = "Training started from run3, which came with the same list.\n\n"
-    assert note == first.replace("Training started from backbone", f"{expected}Training started from backbone")
+    assert note == first.replace(
+        "Training started from backbone", f"{expected}Training started from backbone"
+    )
     assert note.count("12 photographs: research") == 1
 
     free = {"CC0": 3}
