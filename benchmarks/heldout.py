@@ -3,6 +3,9 @@
     python benchmarks/heldout.py PHOTOS --model both --model mantranet --model constrained-rcnn [--every N]
     python benchmarks/heldout.py PHOTOS --write FOLDER       # for `doctored evaluate FOLDER`
 
+Techniques and domains take turns in the recipes, so N may share no factor with the length of a turn: every fifth recipe
+would be of three of the fifteen combinations.
+
 PHOTOS is the folder of the development photographs, of which the recipes name those that are never trained on. Pixel
 AUC is a mean over the forged pictures; image AUC is of the raw scores, authentic pictures against forged ones. For
 models that give regions also the average precision of their boxes at an IoU of 0.5, whatever the technique, without
@@ -11,10 +14,11 @@ than 0.5, the share whose surest such box names the technique.
 """
 
 import argparse
+import math
 import platform
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -116,6 +120,12 @@ def write(forgeries: Iterable[Forgery], folder: Path) -> None:
             Image.fromarray(forgery.gt_mask).save(folder / "masks" / name)
 
 
+def turn_length(recipes: Sequence[Recipe]) -> int:
+    """After how many recipes their techniques and domains come again in the same order."""
+    kinds = [(recipe.technique, recipe.domain) for recipe in recipes]
+    return next(length for length in range(1, len(kinds) + 1) if kinds[length:] == kinds[:-length])
+
+
 @cache
 def witness(name: str) -> RememberingWitness:
     return RememberingWitness(load_witness(name))
@@ -130,14 +140,20 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take only every so many of the recipes")
     parser.add_argument("--write", type=Path, help="only write the pictures and masks into this new folder")
     arguments = parser.parse_args()
+    recipes = [Recipe.from_json(line) for line in RECIPES.read_text(encoding="utf-8").splitlines()]
+    length = turn_length(recipes)
+    if arguments.every < 1 or math.gcd(arguments.every, length) > 1:
+        parser.error(
+            f"--every {arguments.every} leaves out kinds of forgeries, which come again after {length} recipes; give a "
+            f"number from 1 on that shares no factor with {length}"
+        )
 
     @lru_cache(maxsize=100)
     def source(file: str) -> Source:
         return read_source(Photograph(arguments.photos / file, file))
 
     def forgeries() -> Iterator[Forgery]:
-        for line in RECIPES.read_text(encoding="utf-8").splitlines()[:: arguments.every]:
-            recipe = Recipe.from_json(line)
+        for recipe in recipes[:: arguments.every]:
             yield rebuild(recipe, {name.file: source(name.file) for name in (recipe.host, recipe.donor)})
 
     cv2.setNumThreads(1)

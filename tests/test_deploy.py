@@ -2,6 +2,7 @@
 
 import configparser
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,19 @@ def test_the_container_calls_doctored_as_a_user_of_its_own():
     check_call(arguments)
     assert 'ENTRYPOINT ["doctored"]' in lines
     assert "USER doctored" in lines
+
+
+def test_the_container_is_built_from_what_a_build_needs_and_nothing_else():
+    """`COPY .` once took the environment and the history of the checkout along."""
+    root = FOLDER.parent
+    lines = (root / ".dockerignore").read_text("utf-8").splitlines()
+    assert [line for line in lines if not line.startswith(("#", "!"))] == ["*", "**/__pycache__"]
+    kept = {line[1:] for line in lines if line.startswith("!")}
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    needed = [project["project"]["readme"], *project["project"]["license-files"], *packages]
+    assert {"pyproject.toml", *(name.split("/")[0] for name in needed)} == kept
+    assert all((root / name).exists() for name in kept)
 
 
 def test_the_token_reaches_the_server_by_the_environment():

@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import runpy
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -37,6 +39,35 @@ def test_it_holds_all_kinds_and_domains_alike(recipes):
     assert set(cells.values()) == {33, 34}
     assert len({recipe.seed for recipe in recipes}) == 500
     assert {recipe.size_px for recipe in recipes} == {256}
+
+
+@pytest.mark.parametrize(
+    ("every", "accepted"), [(1, True), (2, True), (7, True), (5, False), (6, False), (0, False)]
+)
+def test_a_part_of_it_holds_all_kinds_and_domains_alike(
+    recipes, every, accepted, tmp_path, monkeypatch, capsys
+):
+    """Every fifth recipe was taken for a smaller test set, and is of three of the fifteen combinations."""
+    heldout = runpy.run_path(str(HELD_OUT.parents[2] / "benchmarks" / "heldout.py"))
+    made = []
+    monkeypatch.setitem(heldout["main"].__globals__, "read_source", lambda photograph: photograph.file)
+    monkeypatch.setitem(heldout["main"].__globals__, "rebuild", lambda recipe, photographs: recipe)
+    monkeypatch.setitem(
+        heldout["main"].__globals__, "write", lambda forgeries, folder: made.extend(forgeries)
+    )
+    monkeypatch.setattr(
+        sys, "argv", ["heldout.py", "photos", "--every", str(every), "--write", str(tmp_path / "part")]
+    )
+    if not accepted:
+        with pytest.raises(SystemExit, match="2"):
+            heldout["main"]()
+        assert f"--every {every} leaves out kinds of forgeries" in capsys.readouterr().err
+        return
+    heldout["main"]()
+    assert made == recipes[::every]
+    cells = Counter((recipe.technique, recipe.domain) for recipe in made)
+    assert len(cells) == len(TECHNIQUES) * len(DOMAIN_SHARES)
+    assert max(cells.values()) - min(cells.values()) <= 1
 
 
 def test_its_photographs_are_never_trained_on(recipes):

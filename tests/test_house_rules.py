@@ -27,8 +27,13 @@ MAY_IMPORT = {
     "evaluate": frozenset({"core", "predict", "data", "metrics"}),
     "apps": EVERYTHING - {"apps"},
 }
-# Robustness re-attacks pictures with the generator's operators; cost counts the operations of the networks.
-MAY_ALSO_IMPORT = {"evaluate/robustness.py": {"synth"}, "evaluate/cost.py": {"models"}}
+# Robustness re-attacks pictures with the generator's operators; cost counts the operations of the networks; boxes are
+# scored for those that tell techniques apart, as the catalogue says.
+MAY_ALSO_IMPORT = {
+    "evaluate/robustness.py": {"synth"},
+    "evaluate/cost.py": {"models"},
+    "evaluate/box_protocol.py": {"models"},
+}
 # The first rewrites a PyTorch network for export; nothing that detects imports it. Only `serve` imports the others,
 # which describe routes by types of FastAPI.
 NEEDS_EXTRA = {

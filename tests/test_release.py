@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 import doctored
 
 ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+FALLBACK = PROJECT["tool"]["hatch"]["version"]["fallback-version"]
 GIT = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
 
 
@@ -39,13 +42,24 @@ def commit(folder):
 
 def test_a_tag_is_the_version(checkout):
     commit(checkout)
-    assert re.match(r"0\.1\.0\.dev\d+\+g[0-9a-f]+$", version_of(checkout))
+    # Without any tag it is counted up from the fallback.
+    assert re.match(re.escape(FALLBACK.removesuffix("0")) + r"\d+\+g[0-9a-f]+$", version_of(checkout))
     subprocess.run([*GIT, "tag", "v3.8.5"], cwd=checkout, check=True)
     assert version_of(checkout) == "3.8.5"
 
 
 def test_without_git_the_version_is_the_fallback(checkout):
-    assert version_of(checkout) == "0.1.0.dev0"
+    """After a release only pyproject.toml is raised, so that this reads the version there."""
+    assert re.fullmatch(r"\d+\.\d+\.\d+\.dev0", FALLBACK)
+    assert version_of(checkout) == FALLBACK
+
+
+def test_the_wheel_takes_the_licences_of_all_that_is_in_it_along():
+    patterns = PROJECT["project"]["license-files"]
+    named = {path for pattern in patterns for path in ROOT.glob(pattern)}
+    assert all(any(ROOT.glob(pattern)) for pattern in patterns)
+    package = [*(ROOT / "src").rglob("*LICENSE*"), *(ROOT / "src").rglob("LICENCE*")]
+    assert named == {ROOT / "LICENSE", *package}
 
 
 def test_the_installed_version_is_told_and_a_bare_source_tree_says_that_it_has_none():

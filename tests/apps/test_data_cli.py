@@ -1,3 +1,4 @@
+import os
 import sys
 
 import pytest
@@ -10,6 +11,20 @@ from doctored.data.benchmarks.catalog import BENCHMARKS
 
 def call(*arguments):
     return CliRunner().invoke(app, ["data", *map(str, arguments)])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_names_that_are_no_text_are_prepared_with_escapes(tmp_path):
+    """The fingerprint of such a set could not be taken."""
+    for kind, array in (("images", photo(1)), ("masks", box_mask(5, 6, 20, 17)), ("authentic", photo(2))):
+        save(tmp_path / "mine" / kind / "a.png", array)
+        (tmp_path / "mine" / kind / "a.png").rename(tmp_path / "mine" / kind / os.fsdecode(b"caf\xe9.png"))
+    out = tmp_path / "out"
+    result = call("prepare", "folder", "--source", tmp_path / "mine", "--output", out, "--workers", 1)
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (out / "images").iterdir()) == [r"caf\udce9.png"]
+    checked = call("check", out, "--workers", 1)
+    assert checked.exit_code == 0, checked.output
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import sys
 
@@ -17,7 +18,7 @@ from doctored.predict.witnesses import YardstickWitness
 from evaluate.fakes import make_folder
 
 
-def red_witness(name, *, device, precision, tile):
+def red_witness(name, *, device, precision, tile, threads):
     """Every model's map is the red channel."""
     if name == "missing":
         raise UnknownModelError("there is no model 'missing'; see: doctored models")
@@ -72,6 +73,31 @@ def test_scores_are_printed_per_model_and_metric(benchmark):
     assert re.search(line, text.stdout, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [
+        # The second mask marks three quarters and is inverted: its map is right then.
+        ("mantranet", {"pixel_auc": (2 / 3 + 1) / 2}),
+        # Not inverted: the map is upside down there, and all of it flagged is best.
+        ("constrained-rcnn", {"pixel_auc": (2 / 3 + 0) / 2, "best_pixel_f1": (2 / 3 + 6 / 7) / 2}),
+    ],
+)
+def test_scores_of_both_protocols_by_hand(tmp_path, monkeypatch, protocol, expected):
+    """Two pictures of four flat quarters each; the map is how red they are."""
+    monkeypatch.chdir(tmp_path)
+    quarters = {"a": ([200, 250, 100, 50], [255, 0, 0, 0]), "b": ([200, 100, 50, 10], [0, 255, 255, 255])}
+    for name, (red, mask) in quarters.items():
+        for kind, values in (("images", red), ("masks", mask)):
+            (tmp_path / "set" / kind).mkdir(parents=True, exist_ok=True)
+            grey = np.kron(np.reshape(values, (2, 2)), np.ones((4, 4))).astype(np.uint8)
+            shown = np.stack([grey, 0 * grey, 0 * grey], axis=2) if kind == "images" else grey
+            Image.fromarray(shown).save(tmp_path / "set" / kind / f"{name}.png")
+    rows = rows_of(run("set", "--json", "--model", "red", "--no-yardsticks", "--protocol", protocol))
+    scores = {row["metric"]: row["value"] for row in rows if row["view"] == "as_is"}
+    for metric, value in expected.items():
+        assert scores[metric] == pytest.approx(value), metric
+
+
 def test_yardsticks_are_added_and_folders_may_be_options(benchmark, tmp_path):
     other = make_folder(tmp_path / "other", count=2)
     rows = rows_of(run(benchmark, "--data", other, "--json", "--model", "red", "--no-equalised"))
@@ -104,7 +130,11 @@ def test_output_is_filled_and_gone_on_with(benchmark, tmp_path):
         (("set", "--protocol", "mine"), 2, "--protocol is 'mine'"),
         (("set", "--average", "predicted-class"), 2, "belongs to --protocol constrained-rcnn"),
         (("set", "--limit", "1"), 2, "limit must be at least 2"),
-        (("set", "--cost"), 2, "leave out folders"),
+        (("set", "--cost"), 2, "leave out folders\n"),
+        (("--cost", "--limit", "4", "--protocol", "full"), 2, "leave out --protocol, --limit\n"),
+        (("--cost", "--workers", "2", "--no-yardsticks"), 2, "leave out --no-yardsticks, --workers\n"),
+        (("set", "--perturb-limit", "4"), 2, "--perturb-limit belongs to --perturb"),
+        (("--cost", "--cost-mp", "inf"), 2, "inf megapixels"),
         (("set", "--cost-mp", "1"), 2, "belongs to --cost"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
@@ -127,6 +157,38 @@ def test_a_missing_package_is_said_before_the_work(benchmark, monkeypatch, packa
     result = run(benchmark, "--model", "missing", *options)
     assert result.exit_code == 1
     assert result.stderr.endswith(f"run: pip install 'doctored[{extra}]'\n")
+
+
+def test_another_precision_is_another_command(benchmark, tmp_path):
+    """Results in int8 were shown to who asked for fp32; the number of processes decides nothing."""
+    arguments = (benchmark, "--model", "red", "--output", "out", "--no-yardsticks")
+    assert run(*arguments, "--precision", "int8").exit_code == 0
+    changed = run(*arguments, "--precision", "fp32", "--tile", "512")
+    assert changed.exit_code == 2
+    assert 'precision was "int8", is "fp32", tile was null, is 512' in changed.stderr
+    command = json.loads((tmp_path / "out" / "command.json").read_text())
+    assert "threads" not in command
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_names_that_are_no_text_are_shown_with_escapes(benchmark, tmp_path):
+    """The table of pictures could not be written, after all the measuring."""
+    strange = os.fsdecode(b"caf\xe9")
+    for kind in ("images", "masks", "authentic"):
+        (tmp_path / "set" / kind / "a.png").rename(tmp_path / "set" / kind / f"{strange}.png")
+    (tmp_path / "set").rename(tmp_path / strange)
+    arguments = (strange, "--model", "red", "--output", "out", "--limit", "4")
+    first = run(*arguments)
+    assert first.exit_code == 0, first.output
+    for name in ("pictures.csv", "records.jsonl"):
+        assert r"caf\udce9.png" in (tmp_path / "out" / name).read_text("utf-8").replace(r"\\", "\\")
+    assert r"caf\udce9" in (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert run(*arguments).stdout == first.stdout
+
+
+def test_a_seed_below_0_is_wrong_usage(benchmark):
+    result = run(benchmark, "--seed", "-1")
+    assert (result.exit_code, "--seed" in result.stderr, result.stdout) == (2, True, "")
 
 
 def test_costs_are_one_table(benchmark, tmp_path, monkeypatch):

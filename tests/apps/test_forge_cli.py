@@ -48,6 +48,24 @@ def contents(folder):
     }
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_names_that_are_no_text_are_listed_with_escapes(photos, tmp_path):
+    """The fingerprint of such photographs could not be taken, nor the manifest written."""
+    (tmp_path / "photos").mkdir()
+    for number, path in enumerate(sorted(photos.iterdir())):
+        shutil.copy(
+            path, tmp_path / "photos" / os.fsdecode(f"{number}caf".encode() + b"\xe9" + path.suffix.encode())
+        )
+    out = tmp_path / "out"
+    arguments = ("forge", tmp_path / "photos", "--output", out, "--count", 2, "--size", 64, "--workers", 1)
+    result = call(*arguments)
+    assert result.exit_code == 0, result.output
+    assert r"caf\udce9.png" in (out / "manifest.csv").read_text("utf-8")
+    before = contents(out)
+    assert call(*arguments).exit_code == 0
+    assert contents(out) == before
+
+
 def test_forge_fills_a_folder_and_names_what_it_skipped(photos, tmp_path):
     arguments = ("forge", photos, "--output", tmp_path / "out", "--count", 6, "--size", 64, "--workers", 1)
     result = call(*arguments)

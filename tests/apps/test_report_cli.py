@@ -1,6 +1,7 @@
 import builtins
 import importlib.util
 import json
+import os
 import shlex
 import socket
 import subprocess
@@ -78,6 +79,17 @@ def test_wrong_usage_is_one_sentence_before_any_work(folder, arguments, sentence
     assert len(result.stderr.splitlines()) == 1
     assert sentence in result.stderr
     assert (folder / "old.html").read_text() == "old"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+@pytest.mark.parametrize("ending", ["html", "json", "pdf"])
+def test_a_name_that_is_no_text_is_shown_with_escapes(folder, ending):
+    """The page could not be encoded, after all the work."""
+    (folder / os.fsdecode(b"caf\xe9.jpg")).write_bytes((folder / "photo.jpg").read_bytes())
+    result = run(os.fsdecode(b"caf\xe9.jpg"), "--output", f"report.{ending}")
+    assert result.exit_code == 0, result.output
+    if ending != "pdf":
+        assert r"caf\udce9.jpg" in (folder / f"report.{ending}").read_text("utf-8")
 
 
 def test_force_overwrites(folder):

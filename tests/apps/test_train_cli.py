@@ -412,6 +412,30 @@ def test_constrained_rcnn_from_published_sets(tmp_path, name, make, stage, class
     assert run["held_out_pictures"] >= 1
 
 
+def test_weights_of_casia_are_tested_on_columbia(tmp_path):
+    """As the original does it, for there is no training part of Columbia."""
+    casia_2(tmp_path / "CASIA2")
+    test_columbia.miniature(tmp_path / "COLUMBIA")
+    for name, source in (("casia-v2", "CASIA2"), ("columbia", "COLUMBIA")):
+        prepared = doctored(
+            "data", "prepare", name, "--source", tmp_path / source, "--output", tmp_path / name
+        )
+        assert prepared.exit_code == 0, prepared.output
+    made = doctored(
+        "train", "constrained-rcnn", tmp_path / "casia-v2", "--stage", "full", "--output", tmp_path / "run",
+        "--set", "two_classes=true", *SMALL, *RCNN,
+    )  # fmt: skip
+    assert made.exit_code == 0, made.output
+    tested = doctored(
+        "evaluate", tmp_path / "columbia", "--model", tmp_path / "run", "--protocol", "constrained-rcnn",
+        "--device", "cpu", "--no-yardsticks", "--no-equalised", "--json",
+    )  # fmt: skip
+    assert tested.exit_code == 0, tested.output
+    rows = {row["metric"]: row for row in map(json.loads, tested.stdout.splitlines())}
+    assert rows["pixel_auc"]["pictures"] + rows["pixel_auc"].get("undefined", 0) == 2
+    assert 0 <= rows["best_pixel_f1"]["value"] <= 1
+
+
 def test_columbia_is_for_testing_only(tmp_path):
     source = test_columbia.miniature(tmp_path / "published")
     doctored("data", "prepare", "columbia", "--source", source, "--output", tmp_path / "columbia")

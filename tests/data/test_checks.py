@@ -3,8 +3,11 @@ import pytest
 from data.benchmarks.miniatures import box_mask, photo, save
 from doctored.core.errors import DataError
 from doctored.data.benchmarks.coverage import COVERAGE
+from doctored.data.benchmarks.entries import Options
+from doctored.data.benchmarks.folder import FOLDER
 from doctored.data.checks import check_folder
 from doctored.data.preparation import prepare
+from doctored.evaluate.cases import list_cases
 
 
 @pytest.fixture
@@ -53,6 +56,19 @@ def test_everything_that_is_wrong_is_listed_by_name(folder, workers):
     assert problems[0].endswith("has the same bytes as authentic/a0.png")
     assert problems[4].endswith("has the same bytes as authentic/a3.png")
     assert problems[7].endswith("is 61 x 40 pixels but its picture 60 x 40")
+
+
+def test_ignore_masks_belong_to_manipulated_pictures_only(folder):
+    """One of an authentic picture passed here, and evaluation said that it had no picture."""
+    save(folder / "authentic" / "p1.png", photo(30, 50, 70))  # of another size than the picture of its name
+    save(folder / "ignore" / "p1.png", box_mask(1, 1, 2, 2))
+    assert found(folder) == []
+    assert [case.ignore is not None for case in list_cases([folder])] == [number == 1 for number in range(13)]
+    save(folder / "ignore" / "a1.png", box_mask(1, 1, 2, 2))
+    assert found(folder) == ["unpaired: ignore/a1.png: has no picture of its name in images/"]
+    for read in (lambda: list_cases([folder]), lambda: FOLDER.read(folder, Options())):
+        with pytest.raises(DataError, match=r"ignore holds masks whose names no picture in images/ has: a1;"):
+            read()
 
 
 def test_masks_of_zeros_and_ones_are_not_empty(folder):

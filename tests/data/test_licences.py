@@ -64,3 +64,30 @@ def test_the_note_says_what_is_free_and_where_the_weights_started():
     assert note.count("may be used, changed and passed on for any purpose") == 1, "only of the start"
     assert "no such note" in licence_note({"CC0": 3}, ("file", None))
     assert "Not recorded" in licence_note(None)
+
+
+def test_a_list_that_a_chain_of_runs_shares_stands_in_the_note_once():
+    """Five runs, each from the one before, once nested the same list five times."""
+    licences = {"research": 12, "CC0": 3}
+    first = licence_note(licences, ("backbone", None))
+    note = first
+    for number in range(4):
+        note = licence_note(licences, (f"run{number}", note))
+    expected = "Training started from run3, which came with the same list.\n\n"
+    assert note == first.replace(
+        "Training started from backbone", f"{expected}Training started from backbone"
+    )
+    assert note.count("12 photographs: research") == 1
+
+    free = {"CC0": 3}
+    assert licence_note(free, ("run", licence_note(free))).count("for any purpose") == 1
+
+
+def test_another_list_on_the_way_is_kept_whole():
+    other = licence_note({"GPL-2+": 7}, ("first", None))
+    note = licence_note({"CC0": 3}, ("second", other))
+    later = licence_note({"CC0": 3}, ("third", note))
+    for text in (note, later):
+        assert "Training started from second, which came with this note:\n\n    Licences of" in text
+        assert "    7 photographs: GPL-2+ [not known to be free]\n" in text
+        assert "    Training started from first, which came with no such note.\n" in text

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from doctored.core.errors import ConfigError, DataError
+from doctored.core.errors import ConfigError, DataError, DoctoredError
 from doctored.data.resumable_folder import open_folder, work_through, write_file
 
 COMMAND = {"command": "forge", "seed": 0, "kinds": ["splicing"]}
@@ -102,6 +102,19 @@ def test_an_error_of_the_job_ends_the_work_with_that_error(workers):
     with pytest.raises(DataError, match="thirteen"):
         work_through(square, range(10, 500), workers, lambda item, result: done.append(item))
     assert len(done) < 100
+
+
+def killed(number):
+    """The third item is too much for the memory."""
+    if number == 2:
+        os._exit(9)
+    return number
+
+
+def test_a_killed_worker_is_one_sentence():
+    """It ended in a traceback of BrokenProcessPool."""
+    with pytest.raises(DoctoredError, match=r"a worker process was ended from outside.*call again to go on"):
+        work_through(killed, range(3), 2, lambda item, result: None)
 
 
 def test_nothing_to_do_starts_no_process():

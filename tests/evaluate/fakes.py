@@ -9,11 +9,14 @@ SIZE_HW = (24, 36)
 
 
 class FakeDetector:
-    """Answers with a function of the picture, without the checks of real results."""
+    """Answers with a function of the picture, without the checks of real results; one with regions is an R-CNN."""
 
-    def __init__(self, function, regions=lambda picture: (), detection_score=None, sha256="0" * 64):
+    precision, calibration_sha256 = "fp32", None
+
+    def __init__(self, function, regions=None, detection_score=None, sha256="0" * 64):
         self.function, self.regions = function, regions
         self.detection_score, self.sha256 = detection_score, sha256
+        self.witness_names = ("mantranet" if regions is None else "constrained-rcnn",)
         self.seen = []
 
     def inspect(self, picture):
@@ -24,7 +27,7 @@ class FakeDetector:
             model=SimpleNamespace(raw_score=float(localization_map.mean()), sha256=self.sha256),
             detection_score=None if self.detection_score is None else self.detection_score(picture),
             verdict="cannot_judge",
-            regions=self.regions(picture),
+            regions=() if self.regions is None else self.regions(picture),
         )
 
 

@@ -157,16 +157,36 @@ def test_an_output_of_something_else_needs_force(folder, tmp_path):
         run(folder, tmp_path / "other")
 
 
-def test_results_of_two_versions_of_a_model_are_not_mixed(folder, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("sha256", "1" * 64, r"SHA-256 of brightness was \"0+\.\.\., is \"1+\.\.\."),
+        ("precision", "bf16", 'precision of brightness was "fp32", is "bf16"'),
+        ("calibration_sha256", "c" * 64, r"calibration of brightness was null, is \"c+\.\.\."),
+    ],
+)
+def test_results_of_two_versions_of_a_model_are_not_mixed(folder, tmp_path, name, value, sentence):
+    """Those of another precision or calibration were shown as if they were of the one that was asked for."""
     output = tmp_path / "out"
     run(folder, output)
-    records = output / "records.jsonl"
-    lines = records.read_text().splitlines(keepends=True)
-    records.write_text(
-        "".join(line.replace("0" * 64, "1" * 64) if "f1.png" in line else line for line in lines)
+    other = FakeDetector(lambda picture: 1 - brightness(picture))
+    setattr(other, name, value)
+    with pytest.raises(ConfigError, match=rf"another command \({sentence}\).*--force"):
+        run(folder, output, load=loader(brightness=other))
+    assert other.seen == []
+    evaluation = run(folder, output, force=True, load=loader(brightness=other))
+    assert len(other.seen) == len(evaluation.records) == 24
+
+
+def test_results_of_models_that_were_loaded_otherwise_are_not_mixed(folder, tmp_path):
+    settings, load = (
+        EvaluateSettings(("brightness",), (folder,), yardsticks=False),
+        loader(brightness=brightness),
     )
-    with pytest.raises(DataError, match="2 versions of brightness"):
-        run(folder, output)
+    evaluate(settings, load, tmp_path / "out", loaded_with={"tile": 512})
+    with pytest.raises(ConfigError, match="tile was 512, is 256"):
+        evaluate(settings, load, tmp_path / "out", loaded_with={"tile": 256})
+    evaluate(settings, load, tmp_path / "out", loaded_with={"tile": 512})
 
 
 def test_undefined_pictures_are_counted_aside(folder):
@@ -197,7 +217,7 @@ def test_ignored_pixels_do_not_count(folder):
     assert without["f0.png"]["pixel_auc"] == pytest.approx(0.5 * 0.5 + 0.5 * 0.25)
     assert without["f1.png"]["pixel_auc"] == with_ignored["f1.png"]["pixel_auc"]
     save(folder / "ignore" / "f9.png", ignored.astype(np.uint8) * 255)
-    with pytest.raises(DataError, match="without a picture: f9"):
+    with pytest.raises(DataError, match="no picture in images/ has: f9;"):
         run(folder)
 
 

@@ -32,8 +32,8 @@ def regions(picture):
     return (Region((1, 1, 4, 4), "removal", 0.2),) if level == 30 else ()
 
 
-def run(folder, **protocol):
-    detector = FakeDetector(brightness, regions)
+def run(folder, find=regions, **protocol):
+    detector = FakeDetector(brightness, find)
     settings = EvaluateSettings(
         ("boxes",), (folder,), make_protocol(**protocol), yardsticks=False, equalised=False
     )
@@ -54,6 +54,31 @@ def test_average_precision_by_hand_and_the_original_files(folder, tmp_path):
         "c.png 0.200 2.0 2.0 4.0 4.0",
     ]
     assert (tmp_path / "tamper.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_pictures_without_a_box_count_and_nothing_found_scores_0(folder):
+    """Only pictures with a box were counted, and a model that found nothing had no row."""
+    rows = [
+        next(row for row in evaluation.rows if row.metric == "box_average_precision")
+        for evaluation in (
+            run(folder, lambda picture: regions(picture) if picture.pixels[0, 0, 0] == 10 else ()),
+            run(folder, lambda picture: ()),
+        )
+    ]
+    assert [(row.value, row.pictures) for row in rows] == [(0.5, 3), (0.0, 3)]
+
+
+def test_names_with_spaces_are_one_word(folder, tmp_path):
+    """Two such pictures counted as one, and their lines had more words than others."""
+    for name, new in (("a", "a 1%"), ("b", "a 2")):
+        for kind in ("images", "masks"):
+            (folder / kind / f"{name}.png").rename(folder / kind / f"{new}.png")
+    evaluation = run(folder)
+    write_report(evaluation, tmp_path)
+    words = [line.split(" ") for line in (tmp_path / "tamper.txt").read_text().splitlines()]
+    assert {len(line) for line in words} == {6}
+    assert [line[0] for line in words] == ["a%201%25.png", "a%202.png", "a%202.png", "c.png"]
+    assert next(row.pictures for row in evaluation.rows if row.metric == "box_average_precision") == 3
 
 
 def test_the_average_over_predicted_classes_of_the_original(folder):

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from doctored.core.errors import ConfigError, ModelError
@@ -46,6 +48,14 @@ def test_models_without_weights_have_no_parameters_and_every_installed_model_is_
     } | {"mantranet", "constrained-rcnn", "copy-search"}
 
 
+def test_a_combination_costs_what_its_models_cost():
+    """The graphs lie in their own folders, and none in that of the combination."""
+    counts = [count_operations(name) for name in ("mantranet", "constrained-rcnn", "copy-search")]
+    parameters, macs = count_operations("both")
+    assert parameters == sum(one for one, _ in counts) > 1_000_000
+    assert macs == pytest.approx(sum(one for _, one in counts))
+
+
 def test_costs_are_measured_in_processes_of_their_own():
     steps = []
     costs = measure_costs(["centre", "noise"], (0.05, 1.0), on_progress=lambda *step: steps.append(step))
@@ -65,6 +75,8 @@ def test_costs_are_measured_in_processes_of_their_own():
 def test_wrong_costs_are_named():
     with pytest.raises(ConfigError, match="-1 megapixels"):
         measure_costs(["centre"], (-1,))
+    with pytest.raises(ConfigError, match=r"inf megapixels.*finite"):
+        measure_costs(["centre"], (math.inf,))
     with pytest.raises(ModelError, match="no model 'nobody'"):
         measure_costs(["nobody"], (0.1,))
 

@@ -65,6 +65,20 @@ def test_an_original_does_not_teach_the_wrong_answer_about_its_forgery():
     np.testing.assert_allclose(scores[::2], scores[1::2])
 
 
+def test_a_fit_to_one_class_is_undefined():
+    """Of four pictures two have one name, so one fit lacks a class; scikit-learn's ValueError got out."""
+    names = [
+        ("manipulated", "a.jpg"),
+        ("manipulated", "b.jpg"),
+        ("authentic", "a.jpg"),
+        ("authentic", "c.jpg"),
+    ]
+    records = [facts(kind, 0, name=name) for kind, name in names]
+    for seed in range(4):
+        with pytest.raises(UndefinedMetricError, match="both classes in every fit"):
+            file_facts_scores(records, seed)
+
+
 def test_files_without_jpeg_facts_and_too_few_files():
     records = [
         facts(kind, n, jpeg_quality=None, subsampling=None)

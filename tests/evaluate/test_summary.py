@@ -57,6 +57,32 @@ def test_calibrated_scores_are_judged_at_their_operating_point():
     assert rows["image_calibration_error"] == pytest.approx((0.25 + 0.0) / 2)
 
 
+def test_undefined_file_facts_are_counted_aside():
+    """Two pairs of forgery and original: whichever pair is left out, the fit is sound; with a single original it is
+    not, and without any there is nothing to tell apart."""
+    on_file = {"bytes_per_pixel": 1.0, "jpeg_quality": None, "width": 9, "height": 9, "format": "PNG"}
+    names = [
+        ("manipulated", "a.png"),
+        ("manipulated", "b.png"),
+        ("authentic", "a.png"),
+        ("authentic", "b.png"),
+    ]
+    records = [record("m", kind, name, 0.5, subsampling=None, **on_file) for kind, name in names]
+
+    def file_facts(some):
+        return [row for row in score_rows(some, {}, FULL) if row.detector == "file_facts"]
+
+    counts = {(row.value is None, row.pictures, row.undefined) for row in file_facts(records)}
+    assert counts == {(False, 4, 0)}
+    metrics = {row.metric for row in file_facts(records)}
+    records[3]["name"] = "c.png"
+    for some in (records, records[:3]):
+        rows = file_facts(some)
+        assert {row.metric for row in rows} == metrics
+        assert {(row.value, row.pictures, row.undefined) for row in rows} == {(None, 0, len(some))}
+    assert file_facts(records[:2]) == []
+
+
 def test_comparisons_use_the_same_pictures():
     first = records_of("first", [0.9, 0.8, None, 0.7], [0.1, 0.2, 0.3, 0.4], shift=1)
     second = records_of("second", [0.5, 0.6, 0.4, None], [0.1, 0.2, 0.3, 0.4])

@@ -12,6 +12,7 @@ from doctored.core.imc_classes import IMC_FAMILIES
 from doctored.core.inspection import Region
 from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
+from doctored.models import catalog
 from doctored.models.catalog import COMBINATION
 from doctored.predict import Detector, detector
 from doctored.predict.calibration import CALIBRATION_FILE, FEWEST_LIKE, read_calibration
@@ -134,6 +135,15 @@ def test_mantranet_names_kinds_of_manipulation(crop):
 
 def test_the_map_says_something(exact_map):
     assert exact_map.max() - exact_map.min() > 0.1
+
+
+@pytest.mark.parametrize(
+    "model", [path.parent for path in EMBEDDED.glob("*/manifest.json")], ids=lambda path: path.name
+)
+def test_the_card_states_the_hash(model):
+    card = Path(catalog.__file__).parent / model.name.replace("-", "_") / "card.md"
+    sha256 = read_exported(model).sha256
+    assert f"`{sha256}`" in card.read_text(encoding="utf-8"), f"write SHA-256 {sha256} into {card}"
 
 
 @pytest.mark.parametrize(

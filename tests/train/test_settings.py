@@ -1,9 +1,11 @@
 import re
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from doctored.apps.train_cli import _settings
 from doctored.core.errors import ConfigError
 from doctored.core.forgery import TECHNIQUES
 from doctored.synth.histories import DOMAIN_SHARES
@@ -153,6 +155,27 @@ def test_pre_training_for_constrained_rcnn_differs_from_that_of_mantranet_as_the
             for preset in (ImcSettings.paper(), ImcSettings.cpu())
         ]
         assert presets == own.get(entry.name, of_mantranet), entry.name
+
+
+@pytest.mark.parametrize(
+    ("data", "steps", "rate_drops"),
+    [
+        ("casia2", 110_000, (40_000, 90_000)),
+        ("nist16", 60_000, (30_000, 50_000)),
+        ("coverage", 4_000, ()),
+    ],
+)
+def test_the_page_on_training_has_the_published_schedule_of_each_set(data, steps, rate_drops):
+    (line,) = re.findall(rf"^doctored train constrained-rcnn data/{data} .*$", PAGE.read_text("utf-8"), re.M)
+    words = line.split()
+    options = dict(pairwise(words))
+    assignments = [after for word, after in pairwise(words) if word == "--set"]
+    given = int(options["--steps"]) if "--steps" in options else None
+    chosen = _settings(RcnnSettings, options.get("--preset", "paper"), given, None, assignments)
+    assert options["--stage"] == "full"
+    assert (chosen.steps, chosen.rate_drops) == (steps, rate_drops)
+    assert (chosen.optimizer, chosen.learning_rate, chosen.momentum) == ("sgd", 1e-3, 0.9)
+    assert chosen.batch_size == 1
 
 
 def test_the_released_codes_stage_1_is_asked_half_as_much():

@@ -17,6 +17,10 @@ from doctored.core.errors import ConfigError, MissingExtraError
 
 evaluate_app = typer.Typer(rich_markup_mode=None)
 
+_OF_COST = frozenset(
+    {"cost", "cost_mp", "model", "output", "as_json", "device", "tile", "precision", "force"}
+)
+
 
 @dataclass(frozen=True)
 class LoadDetector:
@@ -35,9 +39,8 @@ class LoadDetector:
     threads: int | None = None
 
     def settings(self) -> dict[str, Any]:
-        """What is said of a model besides its name."""
-        settings: dict[str, Any] = {"device": self.device, "precision": self.precision, "tile": self.tile}
-        return settings if self.threads is None else {**settings, "threads": self.threads}
+        """What is said of a model besides its name, and decides its results."""
+        return {"device": self.device, "precision": self.precision, "tile": self.tile}
 
     def __call__(self, name: str) -> Any:
         from doctored.predict.detector import Detector, load_panel, stored_calibration
@@ -51,11 +54,12 @@ def _witness(settings: LoadDetector, name: str) -> Any:
     from doctored.predict.detector import load_witness
     from doctored.predict.panel import RememberingWitness
 
-    return RememberingWitness(load_witness(name, **settings.settings()))
+    return RememberingWitness(load_witness(name, **settings.settings(), threads=settings.threads))
 
 
 @evaluate_app.command()
 def evaluate(
+    context: typer.Context,
     folders: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -136,7 +140,7 @@ def evaluate(
         ),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="Of the resampling behind the intervals.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the resampling behind the intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, a line for each row.")] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     tile: Annotated[
@@ -162,16 +166,20 @@ def evaluate(
         doctored evaluate casia coverage --model runs/mantranet --output evaluated --workers 2
         doctored evaluate --cost --cost-mp 0.5 --cost-mp 12
     """
+    given = _given(context)
+    if cost:
+        useless = [option for name, option in given.items() if name not in _OF_COST]
+        if useless:
+            raise ConfigError(f"--cost measures on pictures of its own; leave out {', '.join(useless)}")
+        _measure_costs(model, cost_mp, LoadDetector(device, precision, tile), output, as_json, force)
+        return
+    if cost_mp:
+        raise ConfigError("--cost-mp belongs to --cost; leave it out, or add --cost")
+    if "perturb_limit" in given and not perturb:
+        raise ConfigError("--perturb-limit belongs to --perturb; leave it out, or add --perturb")
     threads = None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
     load = LoadDetector(device, precision, tile, threads)
     named = [*(folders or []), *(data or [])]
-    if cost:
-        if named or perturb:
-            raise ConfigError("--cost measures on pictures of its own; leave out folders and --perturb")
-        _measure_costs(model, cost_mp, load, output, as_json, force)
-        return
-    if cost_mp:
-        raise ConfigError("--cost-mp belongs to --cost")
     if not named:
         raise ConfigError("name at least one folder of pictures, as argument or with --data")
     _check_packages(output is not None, yardsticks, perturb)
@@ -200,7 +208,13 @@ def evaluate(
     )
     with ProgressBar("pictures") as bar:
         evaluation = run_evaluation(
-            settings, load, output, force=force, workers=workers, on_progress=bar.show
+            settings,
+            load,
+            output,
+            loaded_with=load.settings(),
+            force=force,
+            workers=workers,
+            on_progress=bar.show,
         )
     if output is not None:
         from doctored.evaluate.report import write_report
@@ -220,6 +234,18 @@ def evaluate(
         typer.echo(
             f"{row.detector}  {row.metric + by_class:<27}  {value}{interval}  {row.pictures} pictures{undefined}"
         )
+
+
+def _given(context: typer.Context) -> dict[str, str]:
+    """Every parameter that was typed, by name, with the word for it."""
+    given = {}
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            words = parameter.secondary_opts if context.params[name] is False else parameter.opts
+            given[name] = words[0] if words[0].startswith("-") else name
+    return given
 
 
 def _measure_costs(

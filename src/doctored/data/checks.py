@@ -63,10 +63,10 @@ def check_folder(
     without_mask = _check_manifest(folder, problems)
     _check_pairs(files, without_mask, problems)
     tasks = [
-        _Task(path, kind, files[MASKS].get(stem) if kind == IMAGES else None, files[IGNORE].get(stem))
-        for kind in (IMAGES, AUTHENTIC)
-        for stem, path in files[kind].items()
+        _Task(path, IMAGES, files[MASKS].get(stem), files[IGNORE].get(stem))
+        for stem, path in files[IMAGES].items()
     ]
+    tasks += [_Task(path, AUTHENTIC, None, None) for path in files[AUTHENTIC].values()]
     same: dict[str, list[str]] = defaultdict(list)
     done = 0
 
@@ -148,14 +148,12 @@ def _check_pairs(
         file = f"{IMAGES}/{path.name}"
         if stem not in files[MASKS] and file not in without_mask:
             problems.append(Problem(file, "unpaired", f"has no mask of its name in {MASKS}/"))
-    for stem, path in files[MASKS].items():
-        if stem not in files[IMAGES]:
-            problems.append(
-                Problem(f"{MASKS}/{path.name}", "unpaired", f"has no picture of its name in {IMAGES}/")
-            )
-    for stem, path in files[IGNORE].items():
-        if stem not in files[IMAGES] and stem not in files[AUTHENTIC]:
-            problems.append(Problem(f"{IGNORE}/{path.name}", "unpaired", "has no picture of its name"))
+    for kind in (MASKS, IGNORE):  # authentic pictures have neither
+        for stem, path in files[kind].items():
+            if stem not in files[IMAGES]:
+                problems.append(
+                    Problem(f"{kind}/{path.name}", "unpaired", f"has no picture of its name in {IMAGES}/")
+                )
 
 
 def _check_manifest(folder: Path, problems: list[Problem]) -> frozenset[str]:

@@ -21,7 +21,7 @@ from doctored.core.json_text import parse_json
 from doctored.core.recipe import GENERATOR_VERSION
 from doctored.data.photograph_pool import annotated_outlines, read_source
 from doctored.data.photographs import Photograph, Skipped, lies_in, list_photographs
-from doctored.data.result_files import fingerprint, mask_png, table
+from doctored.data.result_files import as_text, fingerprint, mask_png, table
 from doctored.data.resumable_folder import open_folder, work_through, write_file
 from doctored.synth.forge import edited_recipes_refused
 from doctored.synth.forged_file import FileRecipe, ForgedFile, draw_file, make_file
@@ -123,7 +123,7 @@ def forge_files(
             photographs, output, smallest_side_px(settings.size_px), workers, on_progress
         )
         unusable = {skip.file for skip in skipped}
-        usable = [photograph for photograph in photographs if photograph.file not in unusable]
+        usable = [photograph for photograph in photographs if as_text(photograph.file) not in unusable]
         if len(usable) < 2:
             first = f" (the first: {skipped[0].reason})" if skipped else ""
             raise DataError(

@@ -9,6 +9,10 @@ from doctored.core.errors import DataError
 from doctored.data.photographs import MANIFEST, Photograph
 
 LICENCE_FILE = "LICENCE.txt"
+_TITLE = "Licences of what these weights were learned from"
+_START = "Training started from "
+_SAME_LIST = "which came with the same list."
+_CLOSING = "Whoever trained the weights decides on their own licence, within what these terms allow."
 # Whoever likes may use, change and pass on what is under one of these, and what is derived from it, for any purpose and
 # under any terms. Share-alike licences are left out: it is not settled whether weights derive from photographs.
 FREE_LICENCES = frozenset(
@@ -75,29 +79,38 @@ def licence_note(licences: dict[str, int] | None, start: tuple[str, str | None] 
     Args:
         licences: From `count_licences`; None where no licence is recorded, as of published sets.
         start: Name and note of the weights that training started from, the note None if they have none; None for a
-            random start.
+            random start. A note with the same list is not repeated.
     """
-    lines = ["Licences of what these weights were learned from", ""]
-    if licences is None:
-        lines.append("Not recorded: ask for the terms of the set that they were learned from.")
-    else:
-        width = len(str(max(licences.values())))
-        for licence, count in licences.items():
-            free = "free" if is_free(licence) else "not known to be free"
-            lines.append(f"{count:{width}} photographs: {licence} [{free}]")
-        if all(is_free(licence) for licence in licences):
-            lines += ["", "All of these photographs may be used, changed and passed on for any purpose."]
+    listed = _listed(licences)
+    paragraphs = [_TITLE, listed]
     if start is not None:
         name, note = start
-        lines += [
-            "",
-            f"Training started from {name}, which came with {'this note:' if note else 'no such note.'}",
-        ]
-        if note:
-            lines += ["", *(f"    {line}".rstrip() for line in note.splitlines())]
-    lines += [
-        "",
-        "Whoever trained the weights decides on their own licence, within what these terms allow.",
-        "",
-    ]
+        theirs, earlier = _parts(note or "")
+        if not note:
+            paragraphs.append(f"{_START}{name}, which came with no such note.")
+        elif theirs == listed:
+            paragraphs += [f"{_START}{name}, {_SAME_LIST}", *earlier]
+        else:
+            indented = "\n".join(f"    {line}".rstrip() for line in note.strip().splitlines())
+            paragraphs += [f"{_START}{name}, which came with this note:", indented]
+    return "\n\n".join([*paragraphs, _CLOSING]) + "\n"
+
+
+def _listed(licences: dict[str, int] | None) -> str:
+    if licences is None:
+        return "Not recorded: ask for the terms of the set that they were learned from."
+    width = len(str(max(licences.values())))
+    lines = []
+    for licence, count in licences.items():
+        free = "free" if is_free(licence) else "not known to be free"
+        lines.append(f"{count:{width}} photographs: {licence} [{free}]")
+    if all(is_free(licence) for licence in licences):
+        lines += ["", "All of these photographs may be used, changed and passed on for any purpose."]
     return "\n".join(lines)
+
+
+def _parts(note: str) -> tuple[str, list[str]]:
+    """The list of a note, and its paragraphs about starts whose list was another."""
+    body = note.strip().removeprefix(_TITLE).removesuffix(_CLOSING).strip("\n")
+    listed, *starts = body.split(f"\n\n{_START}")
+    return listed, [f"{_START}{start}" for start in starts if not start.endswith(_SAME_LIST)]

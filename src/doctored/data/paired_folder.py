@@ -1,6 +1,7 @@
 """A folder of forged pictures, their masks and perhaps authentic pictures, paired by name."""
 
 import hashlib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,14 +62,44 @@ def list_pairs(folder: Path) -> PairedFolder:
     )
 
 
+def list_ignore_masks(folder: Path, forged: Collection[str]) -> dict[str, Path]:
+    """Find the masks of pixels that count as neither, in `ignore/`, by stem; none where a folder has no such masks.
+
+    Only manipulated pictures have one: of an authentic picture every pixel counts.
+
+    Args:
+        folder: Holds `images/` and perhaps `ignore/`.
+        forged: Stems of the pictures in `images/`.
+
+    Raises:
+        DataError: Two masks share a stem, or one has no manipulated picture.
+    """
+    ignore = folder / "ignore"
+    masks = _told_apart(_files_in(ignore)) if ignore.is_dir() else {}
+    alone = sorted(masks.keys() - set(forged))
+    if alone:
+        raise DataError(
+            f"{ignore} holds masks whose names no picture in images/ has: {some_of(alone)}; remove or rename them"
+        )
+    return masks
+
+
 def _by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(
             f"{folder} is not there; a benchmark folder holds images/, masks/ and perhaps authentic/"
         )
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    paths = _files_in(folder)
     if not paths:
         raise DataError(f"{folder} is empty; expected picture files")
+    return _told_apart(paths)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def _told_apart(paths: Sequence[Path]) -> dict[str, Path]:
     by_stem: dict[str, Path] = {}
     for path in paths:
         if path.stem in by_stem:
@@ -78,4 +109,4 @@ def _by_stem(folder: Path) -> dict[str, Path]:
 
 
 def _hash(path: Path) -> bytes:
-    return hashlib.sha256(path.name.encode()).digest()
+    return hashlib.sha256(path.name.encode("utf-8", "surrogateescape")).digest()

@@ -8,11 +8,12 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from doctored.core.errors import ConfigError, DataError
+from doctored.core.errors import ConfigError, DataError, DoctoredError
 from doctored.core.json_text import parse_json
 
 COMMAND_FILE = "command.json"
@@ -86,12 +87,28 @@ def work_through(
         on_result: Gets each item and its result, in the order in which they are ready.
 
     Raises:
+        DoctoredError: A worker process was killed.
         Exception: What the job raised; items that were not begun are left.
     """
     if workers == 1:
         for item in items:
             on_result(item, job(item))
         return
+    try:
+        _share_out(job, items, workers, on_result)
+    except BrokenProcessPool as error:
+        raise DoctoredError(
+            "a worker process was ended from outside, probably for lack of memory; give fewer --workers, or call again "
+            "to go on"
+        ) from error
+
+
+def _share_out(
+    job: Callable[[Any], Any],
+    items: Iterable[Any],
+    workers: int,
+    on_result: Callable[[Any, Any], None],
+) -> None:
     context = multiprocessing.get_context("spawn")  # the only way that works with threads and on every system
     remaining = iter(items)
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(job,)) as pool:

@@ -1,13 +1,13 @@
 """Scores of detectors on folders of real forgeries: every number is kept, and the same command goes on where it was."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from doctored.core.errors import ConfigError, DataError, UndefinedMetricError
+from doctored.core.errors import ConfigError, UndefinedMetricError
 from doctored.data.resumable_folder import open_folder, work_through
-from doctored.evaluate.box_protocol import BoxScores, box_rows, box_scores
+from doctored.evaluate.box_protocol import BoxScores, box_rows, box_scores, gives_regions
 from doctored.evaluate.cases import Case, list_cases, read_masks
 from doctored.evaluate.measure import Item, Measured, MeasurePicture, Record
 from doctored.evaluate.protocols import FULL, Protocol
@@ -127,6 +127,7 @@ def evaluate(
     load: Callable[[str], Any],
     output: Path | None = None,
     *,
+    loaded_with: Mapping[str, Any] | None = None,
     force: bool = False,
     workers: int = 1,
     on_progress: Callable[[int, int], None] | None = None,
@@ -135,15 +136,17 @@ def evaluate(
 
     Args:
         settings: What decides the results.
-        load: From the name of a model to an object with an `inspect` that takes a picture and gives an inspection;
-            sent to other processes if there are several workers.
+        load: From the name of a model to its `Detector`; called here and, if there are several workers, in each
+            of them.
         output: Where results are kept, so that the same call goes on; None keeps them in memory.
+        loaded_with: What `load` was told that decides the results, such as the precision, in JSON's types.
         force: Start anew in a folder that holds the results of another command, or something else.
         workers: Number of processes.
         on_progress: Called with the numbers of views of pictures done and to do.
 
     Raises:
-        ConfigError: A setting makes no sense, or the output folder holds something else.
+        ConfigError: A setting makes no sense, or the output folder holds something else, such as results of other
+            weights, another precision or another calibration of a model.
         DataError: A folder does not hold what it should, or results cannot be written.
         UndefinedMetricError: A map holds NaN.
         ShapeError: A map or mask is not of its picture's size.
@@ -152,14 +155,23 @@ def evaluate(
     """
     cases = list_cases(settings.data, settings.limit)
     items = _items(settings, cases)
+    # What is wrong with a model is said here, before there are other processes.
+    detectors = {name: load(name) for name in settings.detectors}
     if output is not None:
-        open_folder(output, {"evaluate": settings.to_json()}, OUTPUTS, force=force)
+        command = {
+            "command": "evaluate",
+            **settings.to_json(),
+            **(loaded_with or {}),
+            **{
+                what: value
+                for name, detector in detectors.items()
+                for what, value in _version(name, detector).items()
+            },
+        }
+        open_folder(output, command, OUTPUTS, force=force)
     store = Store(output)
     todo = [item for item in items if item.key not in store.done]
     job = MeasurePicture(settings.detectors, load, settings.protocol.threshold, settings.protocol.convention)
-    if workers > 1 and todo:
-        for name in settings.detectors:
-            load(name)  # what is wrong with a model is said here, before there are other processes
 
     def keep(item: Item, measured: Measured) -> None:
         store.add(item, measured)
@@ -170,7 +182,8 @@ def evaluate(
         work_through(job, todo, workers, keep)
     finally:
         store.save()
-    return _summarised(settings, cases, items, store)
+    with_regions = [name for name, detector in detectors.items() if gives_regions(detector.witness_names)]
+    return _summarised(settings, cases, items, store, with_regions)
 
 
 def _items(settings: EvaluateSettings, cases: Sequence[Case]) -> list[Item]:
@@ -203,19 +216,25 @@ def _priors(settings: EvaluateSettings, cases: Sequence[Case]) -> dict[str, Any]
     return priors
 
 
+def _version(name: str, detector: Any) -> dict[str, str | None]:
+    """What decides a model's results besides its name, however it came about."""
+    return {
+        f"SHA-256 of {name}": detector.sha256,
+        f"precision of {name}": detector.precision,
+        f"calibration of {name}": detector.calibration_sha256,
+    }
+
+
 def _summarised(
-    settings: EvaluateSettings, cases: list[Case], items: Sequence[Item], store: Store
+    settings: EvaluateSettings,
+    cases: list[Case],
+    items: Sequence[Item],
+    store: Store,
+    with_regions: Sequence[str],
 ) -> Evaluation:
     records = _in_order(store.records, settings, items)
-    for name in settings.detectors:
-        versions = {record["sha256"] for record in records if record["model"] == name}
-        if len(versions) > 1:
-            raise DataError(
-                f"the output folder holds results of {len(versions)} versions of {name}, whose weights changed in "
-                "between; start anew with --force"
-            )
     protocol = settings.protocol
-    boxes = box_scores(records, cases) if protocol.shows("box_average_precision") else []
+    boxes = box_scores(records, cases, with_regions) if protocol.shows("box_average_precision") else []
     rows = score_rows(records, store.pooled, protocol, settings.seed, file_facts=settings.yardsticks)
     return Evaluation(
         settings=settings,

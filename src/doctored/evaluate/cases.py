@@ -12,9 +12,9 @@ from doctored.core.errors import DataError
 from doctored.core.read_image import read_mask
 from doctored.core.sample import MANIPULATED
 from doctored.data.list_files import Box
-from doctored.data.paired_folder import PairedFolder, list_pairs
-from doctored.data.photographs import some_of
+from doctored.data.paired_folder import PairedFolder, list_ignore_masks, list_pairs
 from doctored.data.prepared_set import AUTHENTIC, IMAGES, MANIFEST, MASKS, ManifestRow, read_manifest
+from doctored.data.result_files import as_text
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,14 @@ class Case:
         return self.mask is None and not self.boxes_xyxy
 
     @property
+    def name(self) -> str:
+        """Of its file; bytes that are no text are written as escapes."""
+        return as_text(self.path.name)
+
+    @property
     def key(self) -> str:
         """What tells it from every other case of an evaluation."""
-        return f"{self.data}/{'authentic' if self.authentic else 'images'}/{self.path.name}"
+        return f"{self.data}/{'authentic' if self.authentic else 'images'}/{self.name}"
 
 
 def list_cases(folders: Sequence[Path], limit: int | None = None) -> list[Case]:
@@ -69,7 +74,7 @@ def list_cases(folders: Sequence[Path], limit: int | None = None) -> list[Case]:
         pairs = (
             _pairs_of_boxes(folder, rows) if rows and not (folder / MASKS).exists() else list_pairs(folder)
         )
-        ignored = _ignore_masks(folder, {path.stem for path, _ in pairs.forged})
+        ignored = list_ignore_masks(folder, {path.stem for path, _ in pairs.forged})
         if limit is not None:
             pairs = pairs.limited(limit)
         for path, mask in pairs.forged:
@@ -92,7 +97,7 @@ def read_masks(cases: Sequence[Case]) -> Iterator[NDArray[np.bool_]]:
 
 
 def _new_name(folder: Path, names: set[str]) -> str:
-    base = folder.resolve().name or "data"
+    base = as_text(folder.resolve().name) or "data"
     name, number = base, 1
     while name in names:
         number += 1
@@ -125,14 +130,3 @@ def _pairs_of_boxes(folder: Path, rows: dict[str, ManifestRow]) -> PairedFolder:
         tuple((folder / IMAGES / name, folder / IMAGES / name) for name in sorted(rows)),
         tuple(sorted(authentic.iterdir())) if authentic.is_dir() else (),
     )
-
-
-def _ignore_masks(folder: Path, stems: set[str]) -> dict[str, Path]:
-    ignore = folder / "ignore"
-    if not ignore.is_dir():
-        return {}
-    masks = {path.stem: path for path in sorted(ignore.iterdir()) if not path.name.startswith(".")}
-    alone = sorted(masks.keys() - stems)
-    if alone:
-        raise DataError(f"{ignore} holds masks without a picture: {some_of(alone)}; remove or rename them")
-    return masks

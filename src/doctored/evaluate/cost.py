@@ -14,11 +14,12 @@ import numpy as np
 from doctored.core.errors import ConfigError, DoctoredError
 from doctored.core.picture import Picture
 from doctored.models.catalog import CATALOG
-from doctored.predict.detector import EMBEDDED, Detector
+from doctored.predict.detector import EMBEDDED, Detector, load_panel, load_witness
 from doctored.predict.memory import peak_memory_mb
 from doctored.predict.openvino_engine import FIRST_LAYER_PAD_PX
 from doctored.predict.openvino_runtime import openvino_core
 from doctored.predict.weights import MANIFEST_FILE, RUN_FILE, load_run
+from doctored.predict.witnesses import Witness
 
 DEFAULT_MEGAPIXELS = (0.1, 0.5, 2.0)
 _COUNTED_PX = 256
@@ -72,12 +73,12 @@ def measure_costs(
         on_progress: Called after each with the numbers done and to do.
 
     Raises:
-        ConfigError: A size is not positive.
+        ConfigError: A size is not positive and finite.
         ModelError: There is no such model, or it did not survive a size.
     """
     for size in megapixels:
-        if not size > 0:
-            raise ConfigError(f"a picture of {size:g} megapixels cannot be; give sizes above 0")
+        if not 0 < size < math.inf:
+            raise ConfigError(f"a picture of {size:g} megapixels cannot be; give finite sizes above 0")
     costs = []
     for model in models:
         parameters, macs_per_pixel = count_operations(model)
@@ -93,19 +94,30 @@ def count_operations(model: str) -> tuple[int, float]:
     """Parameters and multiply-accumulates per pixel of a model; both 0 for a yardstick.
 
     Of an exported model they are those of its float32 graph, in which the weights of equal steps count once but
-    their work every time.
+    their work every time. Of a combination they are the sums over its models.
 
     Raises:
         ModelError: There is no such model, or it is damaged.
         MissingExtraError: A training run is named and PyTorch is not installed.
     """
+    members = []
+
+    def note(name: str) -> Witness:
+        members.append(name)
+        return load_witness(name)  # checks the files, and says what is wrong with them
+
+    load_panel(model, note)
+    counts = [_count_of_one(name) for name in members]
+    return sum(parameters for parameters, _ in counts), sum(macs for _, macs in counts)
+
+
+def _count_of_one(model: str) -> tuple[int, float]:
     entry = CATALOG.get(model)
     if entry is not None and entry.is_code_alone:
         return 0, 0.0
     folder = Path(model) if entry is None else EMBEDDED / model
     if (folder / RUN_FILE).is_file():
         return _count_in_torch(load_run(folder))
-    Detector.from_name(model)  # checks the files, and says what is wrong with them
     parameters: dict[bytes, int] = {}
     macs = 0.0
     for path in sorted(folder.glob("*.fp32.xml")):

@@ -33,7 +33,8 @@ def file_facts_scores(records: Sequence[dict[str, Any]], seed: int = 0) -> NDArr
         (N,) probabilities, each from the fit to the parts that the picture is not in.
 
     Raises:
-        UndefinedMetricError: Fewer than two pictures of a class.
+        UndefinedMetricError: Fewer than two pictures of a class, or so few names that one of the fits would see a
+            single class.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
@@ -45,10 +46,14 @@ def file_facts_scores(records: Sequence[dict[str, Any]], seed: int = 0) -> NDArr
     if folds < 2:
         raise UndefinedMetricError("file facts need two or more pictures of either class")
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    stems = [Path(record["name"]).stem for record in records]
+    features, stems = _features(records), [Path(record["name"]).stem for record in records]
+    parts = list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(features, labels, stems))
+    if any(len(np.unique(labels[fitted])) < 2 for fitted, _ in parts):
+        raise UndefinedMetricError(
+            "file facts need both classes in every fit; pictures of the same name stay together, so give more names"
+        )
     probabilities: NDArray[np.float64] = cross_val_predict(
-        classifier, _features(records), labels, groups=stems, cv=split, method="predict_proba"
+        classifier, features, labels, cv=parts, method="predict_proba"
     )[:, 1]
     return probabilities
 

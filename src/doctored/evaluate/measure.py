@@ -81,7 +81,7 @@ class MeasurePicture:
 
     Args:
         models: Names for `load`.
-        load: From a name to an object whose `inspect` takes a picture and gives an inspection.
+        load: From a name to a `Detector`, or what answers like one.
         threshold: Of scores at a fixed threshold.
         convention: Of pixel scores.
     """
@@ -214,7 +214,7 @@ def _facts(item: Item, model: str, shown: Shown, inspection: Inspection, seconds
     score = answering.raw_score if inspection.detection_score is None else inspection.detection_score
     return {
         "data": item.case.data,
-        "name": item.case.path.name,
+        "name": item.case.name,
         "kind": "authentic" if item.case.authentic else "manipulated",
         "view": item.view,
         "model": model,

@@ -147,7 +147,7 @@ def _sections(evaluation: Evaluation) -> list[tuple[str, list[SheetCase]]]:
             case = cases[f"{record['data']}/{kind}/{record['name']}"]
             preview = evaluation.preview(case.key)
             if preview is not None:
-                label = f"{case.data}: {case.path.name}\n{readable(what)} {record[what]:.3g}"
+                label = f"{case.data}: {case.name}\n{readable(what)} {record[what]:.3g}"
                 sheet.append(SheetCase(label, case.path, case.mask, preview))
         return sheet
 
@@ -176,7 +176,7 @@ def _box_lines(evaluation: Evaluation) -> bytes:
         if number:
             lines.append(f"# {one.detector} on {one.data}")
         lines += one.lines
-    return "".join(f"{line}\n" for line in lines).encode()
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
 
 
 def _page(evaluation: Evaluation, pictures: dict[str, bytes]) -> bytes:
@@ -202,4 +202,4 @@ def _page(evaluation: Evaluation, pictures: dict[str, bytes]) -> bytes:
             for name, data in pictures.items()
         ],
     )
-    return f"{page}\n".encode()
+    return f"{page}\n".encode("utf-8", "backslashreplace")

@@ -138,8 +138,10 @@ class Store:
                 self.records += entry["records"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
-                f"the results in {folder} are damaged ({error}); start anew with --force"
+                f"the results in {folder} are damaged ({error}); remove the folder to start anew"
             ) from error
         if len(self.done) != count:
-            raise DataError(f"{records} holds {len(self.done)} of {count} results; start anew with --force")
+            raise DataError(
+                f"{records} holds {len(self.done)} of {count} results; remove the folder to start anew"
+            )
         write_file(records, "".join(lines).encode())

@@ -300,16 +300,15 @@ def _image_rows(records: Sequence[Record], seed: int) -> list[Row]:
 
 def _file_facts_rows(records: Sequence[Record], seed: int) -> list[Row]:
     labels = np.array([record["kind"] == "manipulated" for record in records])
-    try:
-        values = file_facts_scores(records, seed)
-    except UndefinedMetricError:  # without authentic pictures there is nothing to tell apart
+    if labels.all() or not labels.any():
         return []
     first = {**records[0], "model": FILE_FACTS}
-    return [
-        _set_row(first, metric, values, labels, score.function, seed)
-        for metric, score in _IMAGE_SCORES.items()
-        if score.column == "score"
-    ]
+    scores = {metric: score for metric, score in _IMAGE_SCORES.items() if score.column == "score"}
+    try:
+        values = file_facts_scores(records, seed)
+    except UndefinedMetricError:  # too few pictures
+        return [_row(first, metric, "set", None, 0, len(records)) for metric in scores]
+    return [_set_row(first, metric, values, labels, score.function, seed) for metric, score in scores.items()]
 
 
 def _set_row(

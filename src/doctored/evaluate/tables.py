@@ -122,7 +122,7 @@ def summary_markdown(evaluation: Evaluation) -> bytes:
             parts += ["", f"### {title}", "", *_markdown(header, lines)]
         for title, header, lines in further_tables(evaluation, data):
             parts += ["", f"### {title}", "", *_markdown(header, lines)]
-    return ("\n".join(parts) + "\n").encode()
+    return ("\n".join(parts) + "\n").encode("utf-8", "backslashreplace")
 
 
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from doctored.core.decoding import open_picture
 from doctored.core.jpeg_facts import JpegFacts
 from doctored.core.picture import Picture
 
@@ -44,7 +45,7 @@ def equalised(picture: Picture) -> Picture:
 
 def as_jpeg(picture: Picture, data: bytes) -> Picture:
     """The picture that a JPEG file in memory holds, under the name of the one that it was made from."""
-    with Image.open(io.BytesIO(data)) as image:
+    with open_picture(picture.path or "the picture", data, "JPEG") as image:
         facts = JpegFacts.from_header(image)  # type: ignore[arg-type]  # opened as JPEG
         pixels = np.ascontiguousarray(np.asarray(image.convert("RGB")))
     return replace(

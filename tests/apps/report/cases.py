@@ -15,6 +15,7 @@ from doctored.core.inspection import (
 )
 from doctored.core.read_image import read_image
 
+WITNESSES = ("mantranet", "constrained-rcnn", "copy-search")
 MARKUP = "<script>alert('x')</script><img src=http://example.com/a.png onerror=alert(1)>&amp;\"'"
 
 
@@ -50,7 +51,7 @@ def inspection_of(
     witnesses = tuple(
         WitnessFinding(name, character * 64, 1.25, localization_map)
         for name, character, localization_map in zip(
-            ("mantranet", "constrained-rcnn"), "ab", maps, strict=False
+            WITNESSES[: len(maps)], "abc"[: len(maps)], maps, strict=True
         )
     )
     return Inspection(

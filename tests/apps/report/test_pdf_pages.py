@@ -2,7 +2,15 @@ import io
 
 import pytest
 
-from apps.report.cases import failed, high_map, marked_picture, picture_file, report_of, section_of
+from apps.report.cases import (
+    WITNESSES,
+    failed,
+    high_map,
+    marked_picture,
+    picture_file,
+    report_of,
+    section_of,
+)
 from doctored.apps.report.pdf_pages import pdf_pages
 from doctored.core.inspection import Region
 
@@ -42,6 +50,20 @@ def test_markup_and_foreign_letters_are_text(tmp_path):
     assert "\\u4e2d.jpg" in text
     assert "Where they agree" in text
     assert "folder/<i>lost.jpg cannot be opened (gone); check the path." in text
+
+
+def test_three_witnesses_have_their_maps_and_the_first_two_agree(tmp_path):
+    """The names of the two that agree were asked of all witnesses, and the default model has three."""
+    picture = picture_file(tmp_path)
+    everywhere, half = high_map((180, 240), (0, 0, 240, 180)), high_map((180, 240), (0, 0, 120, 180))
+    nowhere = high_map((180, 240), value=0.2)
+    text, pictures = read(pdf_pages(report_of(section_of(picture, maps=[everywhere, half, nowhere]))))
+    assert all(f"{name}: its own map" in text for name in WITNESSES)
+    shares = "are both in 50.0 % of the picture, only mantranet in 50.0 %, only constrained-rcnn in 0.0 %"
+    assert shares in text
+    of_two, fewer = read(pdf_pages(report_of(section_of(picture, maps=[everywhere, half]))))
+    assert "copy-search" not in of_two
+    assert pictures == fewer + 1
 
 
 def test_regions_and_odd_shapes_fit_on_pages(tmp_path):

@@ -40,7 +40,7 @@ def test_the_convention_of_masks_can_be_said(source, tmp_path):
 
 def test_files_without_partner_are_errors(source, tmp_path):
     save(source / "ignore" / "p3.png", box_mask(30, 6, 40, 17))
-    with pytest.raises(DataError, match="ignore masks without a picture: p3;"):
+    with pytest.raises(DataError, match="no picture in images/ has: p3;"):
         prepare(FOLDER, source, tmp_path / "out")
     (source / "masks" / "p 1.png").unlink()
     with pytest.raises(DataError, match="pictures without a mask: p 1;"):

@@ -11,7 +11,8 @@ from doctored.core.errors import MissingExtraError
 
 
 def _html(report: Report) -> bytes:
-    return html_page(report).encode("utf-8")
+    # Names of files need not be text; what is none becomes an escape.
+    return html_page(report).encode("utf-8", "backslashreplace")
 
 
 def _json(report: Report) -> bytes:

@@ -206,13 +206,15 @@ class _Pages:
             )
         yield self._table(rows, (0.18, 0.11, 0.08, 0.63))
         yield self._text(WITNESS_MEANING, "note")
+        if not views.witness_maps:
+            return
         figures = [
             (self._image(view), f"{witness['name']}: its own map")
-            for view, witness in zip(views.witness_maps, witnesses, strict=False)
+            for view, witness in zip(views.witness_maps, witnesses, strict=True)
         ]
         if views.agreement is not None:
             agreement = views.agreement
-            first, second = (witness["name"] for witness in witnesses)
+            first, second = (witness["name"] for witness in witnesses[:2])
             figures.append(
                 (
                     self._image(agreement.view),
@@ -221,8 +223,7 @@ class _Pages:
                     f"{second} in {100 * agreement.second:.1f} %",
                 )
             )
-        if figures:
-            yield self._figures(figures, columns=3)
+        yield self._figures(figures, columns=3)
 
     def _origin(self, report: Report) -> "Iterator[Flowable]":
         origin = report.origin

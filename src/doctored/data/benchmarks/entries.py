@@ -19,6 +19,7 @@ from doctored.data.boxes import EVERY_CONTOUR, BoxRule
 from doctored.data.difference_masks import changed_pixels, filled_changes
 from doctored.data.list_files import TAMPERED, Box
 from doctored.data.photographs import SUFFIXES, Skipped
+from doctored.data.result_files import as_text
 
 AUTHENTIC = "authentic"
 _LARGEST_STRETCH = 0.05
@@ -285,4 +286,4 @@ def _below(path: Path, source: Path) -> str:
 
 
 def _word(text: str) -> str:
-    return re.sub(r"\s+", "-", text.strip())
+    return re.sub(r"\s+", "-", as_text(text).strip())

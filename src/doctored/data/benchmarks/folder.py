@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from doctored.core.errors import DataError
 from doctored.core.sample import MANIPULATED
 from doctored.data.benchmarks.entries import (
     AUTHENTIC,
@@ -11,11 +10,8 @@ from doctored.data.benchmarks.entries import (
     Listing,
     MaskFile,
     Options,
-    by_stem,
-    pictures_in,
 )
-from doctored.data.paired_folder import list_pairs
-from doctored.data.photographs import some_of
+from doctored.data.paired_folder import list_ignore_masks, list_pairs
 
 
 def read(source: Path, options: Options) -> Listing:
@@ -25,19 +21,12 @@ def read(source: Path, options: Options) -> Listing:
         DataError: A file has no partner.
     """
     pairs = list_pairs(source)
-    ignored = by_stem(pictures_in(source / "ignore"))
+    ignored = list_ignore_masks(source, {image.stem for image, _ in pairs.forged})
     convention = options.convention or "auto"
     entries = [
-        Entry(
-            image, MANIPULATED, mask=MaskFile(mask, convention), ignore=ignored.pop(image.stem.lower(), None)
-        )
+        Entry(image, MANIPULATED, mask=MaskFile(mask, convention), ignore=ignored.get(image.stem))
         for image, mask in pairs.forged
     ]
-    if ignored:
-        raise DataError(
-            f"{source} holds ignore masks without a picture: {some_of(sorted(ignored))}; add the partner of the "
-            "same name"
-        )
     return Listing([*entries, *(Entry(path, AUTHENTIC) for path in pairs.authentic)])
 
 
