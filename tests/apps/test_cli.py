@@ -351,7 +351,10 @@ def test_closed_streams_are_one_sentence(folder, command, status, words):
     """A closed input was a traceback; with a closed output, results were lost and all seemed well."""
     make_picture("photo.png")
     result = subprocess.run(
-        ["/bin/sh", "-c", f'"{sys.executable}" -m doctored {command}'], capture_output=True, text=True, check=False
+        ["/bin/sh", "-c", f'"{sys.executable}" -m doctored {command}'],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (result.returncode, len(result.stderr.splitlines())) == (status, 1), result.stderr
     assert words in result.stderr

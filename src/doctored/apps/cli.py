@@ -153,7 +153,7 @@ class _ClosedOutput(io.TextIOBase):
     """Standard output where the caller has closed it: without it, results would be lost in silence."""
 
     def write(self, text: str) -> int:
-        raise OutputClosedError("standard output is closed, so no result can be printed; send it to a file, or /dev/null")
+        raise OutputClosedError("standard output is closed, so no result can be printed; send it to a file")
 
 
 def main() -> None:

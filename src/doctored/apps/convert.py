@@ -59,7 +59,9 @@ def _check_output(output: Path, force: bool) -> None:
     if output.is_file():
         raise ConfigError(f"{output} is a file; give a folder to write")
     if output.name in ("", ".."):
-        raise ConfigError(f"{output} has no name of its own, and is replaced as a whole; name the folder to write")
+        raise ConfigError(
+            f"{output} has no name of its own, and is replaced as a whole; name the folder to write"
+        )
     found = sorted(path.name for path in output.iterdir()) if output.is_dir() else []
     others = [name for name in found if name not in _FILES]
     if others:

@@ -46,7 +46,9 @@ def forge(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of every choice.")] = 0,
     size: Annotated[
         int | None,
-        typer.Option("--size", metavar="PX", min=64, help="Side of the pictures.", show_default=str(_SIZE_PX)),
+        typer.Option(
+            "--size", metavar="PX", min=64, help="Side of the pictures.", show_default=str(_SIZE_PX)
+        ),
     ] = None,
     domain: Annotated[
         str | None,

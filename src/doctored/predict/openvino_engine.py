@@ -127,7 +127,9 @@ class OpenVINORCNNEngine:
             # There is always a first proposal. OpenVINO gives none, and no error, if it was refused memory on the way.
             raise MemoryError("the engine that runs the network got no memory")
         if found.labels.size and found.labels.max() >= len(self.settings.classes):
-            raise _unfit(self._folder, "classes", str(len(self.settings.classes)), f"{found.labels.max() + 1} or more")
+            raise _unfit(
+                self._folder, "classes", str(len(self.settings.classes)), f"{found.labels.max() + 1} or more"
+            )
         return found
 
     def release_memory(self) -> None:
