@@ -220,6 +220,23 @@ def test_the_twin_of_a_copied_region_is_told():
     ]
 
 
+def test_the_grid_of_a_region_is_told_if_it_is_another():
+    region = {
+        "box_xyxy": [3, 4, 43, 54],
+        "technique": None,
+        "score": 0.97,
+        "witnesses": ["grid-search"],
+        "family": None,
+        "family_score": None,
+        "jpeg_grid_xy": [5, 3],
+    }
+    result = {"path": "a", "verdict": "cannot_judge", "reason": "r", "detection_score": None, "witnesses": []}
+    assert summary(result | {"regions": [region], "outputs": {}}).splitlines()[2:] == [
+        "  manipulated, 40 x 50 px at 3, 4: score 0.97, on another JPEG grid than the rest (blocks start at 5, 3 of "
+        "every 8 px), seen by grid-search"
+    ]
+
+
 def test_every_family_has_words():
     assert tuple(sorted(FAMILIES_IN_WORDS)) == tuple(sorted(IMC_FAMILIES))
 

@@ -214,6 +214,7 @@ def test_costs_are_one_table(benchmark, tmp_path, monkeypatch):
         "mantranet",
         "constrained-rcnn",
         "copy-search",
+        "grid-search",
         "centre",
         "sharpness",
         "ela",

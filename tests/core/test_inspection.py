@@ -79,6 +79,7 @@ def test_json_of_a_full_result_word_for_word():
                 "family": None,
                 "family_score": None,
                 "twin_box_xyxy": None,
+                "jpeg_grid_xy": None,
             }
         ],
         "witnesses": [{"name": "mantranet", "sha256": "0" * 64, "raw_score": -1.5, "scale": 1.0}],

@@ -45,12 +45,14 @@ def test_models_without_weights_have_no_parameters_and_every_installed_model_is_
     assert count_operations("ela") == count_operations("copy-search") == (0, 0.0)
     assert set(catalogued_models()) == {
         name for name, entry in CATALOG.items() if entry.kind == "yardstick"
-    } | {"mantranet", "constrained-rcnn", "copy-search"}
+    } | {"mantranet", "constrained-rcnn", "copy-search", "grid-search"}
 
 
 def test_a_combination_costs_what_its_models_cost():
     """The graphs lie in their own folders, and none in that of the combination."""
-    counts = [count_operations(name) for name in ("mantranet", "constrained-rcnn", "copy-search")]
+    counts = [
+        count_operations(name) for name in ("mantranet", "constrained-rcnn", "copy-search", "grid-search")
+    ]
     parameters, macs = count_operations("both")
     assert parameters == sum(one for one, _ in counts) > 1_000_000
     assert macs == pytest.approx(sum(one for _, one in counts))

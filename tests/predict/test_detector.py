@@ -207,10 +207,8 @@ def test_what_cannot_be_loaded_is_a_sentence(tmp_path: Path, exported_toy: Expor
         Detector.from_name(exported_toy.folder, threads=0)
 
 
-@pytest.mark.parametrize("name", ["centre", "copy-search"])
-def test_impossible_settings_are_refused_of_models_that_need_none(
-    name: str, monkeypatch: pytest.MonkeyPatch
-):
+@pytest.mark.parametrize("name", ["centre", "copy-search", "grid-search"])
+def test_impossible_settings_are_refused_of_models_that_need_none(name: str, monkeypatch: pytest.MonkeyPatch):
     """Yardsticks and searches took any, without a word."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for options, words in (
@@ -249,9 +247,13 @@ def test_classes_that_a_manifest_does_not_name_are_a_sentence(overfitted_rcnn: E
     manifest["settings"]["classes"] = manifest["settings"]["classes"][:2]
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
     found = Detector.from_name(folder, precision="fp32")
-    with pytest.raises(ModelError, match=r"does not fit its network \(classes: 2 in the one"):
+
+    def inspect_all():
         for pixels in tiny_pictures():
             found.inspect(Picture.from_array(pixels))
+
+    with pytest.raises(ModelError, match=r"does not fit its network \(classes: 2 in the one"):
+        inspect_all()
 
 
 def test_a_catalogued_network_that_was_not_shipped_is_a_sentence(

@@ -90,7 +90,12 @@ class _Unused:
 
 def test_the_combination_is_of_the_models_that_come_with_it():
     panel = load_panel(COMBINATION, load_witness)
-    assert [one.name for one in panel.witnesses] == ["mantranet", "constrained-rcnn", "copy-search"]
+    assert [one.name for one in panel.witnesses] == [
+        "mantranet",
+        "constrained-rcnn",
+        "copy-search",
+        "grid-search",
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)

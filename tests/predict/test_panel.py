@@ -1,9 +1,11 @@
 """Two witnesses in one answer; the yardsticks are witnesses enough."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from skimage import data
 
 from doctored.core.errors import ModelError
@@ -204,3 +206,25 @@ def test_a_found_copy_and_a_network_complete_each_other():
     assert found.localization_map[50, 210] > 0.5
     assert answer.localization_map[220, 60] > 0.9
     assert answer.raw_score == pytest.approx(0.5 * (2 + found.raw_score))
+
+
+def test_a_region_that_holds_a_foreign_grid_says_so_and_is_there_once():
+    """The search is sure of the calm parts of a paste, the network suspects the whole of it."""
+
+    def saved(pixels, quality):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+        return np.asarray(Image.open(file))
+
+    pixels = saved(data.astronaut()[:300, :384], 85).copy()
+    pixels[80:184, 160:264] = saved(data.coffee()[:300, :384], 75)[5:109, 3:107]
+    network = Saying(
+        "constrained-rcnn", level(0.2, (300, 384)), [Region((150, 70, 270, 190), "splicing", 0.6)]
+    )
+    answer = both(network, load_witness("grid-search")).look(pixels, None)
+    (region,) = answer.regions
+    (found,) = answer.findings[1].regions
+    assert (region.box_xyxy, region.technique) == ((150, 70, 270, 190), "splicing")
+    assert (region.jpeg_grid_xy, region.score) == ((157 % 8, 75 % 8), found.score)
+    assert answer.localization_map[130, 210] > 0.9 > answer.localization_map[20, 20]
+    assert answer.raw_score == pytest.approx(0.5 * (2 + answer.findings[1].raw_score))

@@ -40,7 +40,9 @@ def list_inputs(arguments: Sequence[str]) -> list[str]:
     for argument in arguments:
         if argument == "-":
             if sys.stdin is None:
-                raise ConfigError("- reads paths from standard input, which is closed; leave it open, or name the files")
+                raise ConfigError(
+                    "- reads paths from standard input, which is closed; leave it open or name the files"
+                )
             lines = sys.stdin.buffer.read().splitlines()
             paths += [os.fsdecode(line) for line in lines if line.strip()]
         elif any(sign in argument for sign in "*?[") and not os.path.lexists(argument):
@@ -172,10 +174,14 @@ def summary(result: dict[str, Any]) -> str:
         x1, y1, x2, y2 = region["box_xyxy"]
         technique = technique_in_words(region["technique"])
         line = f"  {technique}, {x2 - x1} x {y2 - y1} px at {x1}, {y1}: score {region['score']:.2f}"
-        # Results of earlier versions have no such key.
+        # Results of earlier versions have no such keys.
         if (twin := region.get("twin_box_xyxy")) is not None:
             left, top, right, bottom = twin
             line += f", the same as {right - left} x {bottom - top} px at {left}, {top}"
+        if (grid := region.get("jpeg_grid_xy")) is not None:
+            line += (
+                f", on another JPEG grid than the rest (blocks start at {grid[0]}, {grid[1]} of every 8 px)"
+            )
         if region["family"] is not None:
             line += f", {FAMILIES_IN_WORDS[region['family']]} ({region['family_score']:.2f})"
         if region["witnesses"]:

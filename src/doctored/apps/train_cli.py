@@ -334,7 +334,7 @@ def combination(
         typer.Option(
             "--witness",
             help="Name from 'doctored models', or the folder of a run or an exported model; name each.",
-            show_default="mantranet, constrained-rcnn, copy-search",
+            show_default="mantranet, constrained-rcnn, copy-search, grid-search",
         ),
     ] = None,
     split: Split = None,
@@ -393,11 +393,11 @@ def combination(
     from doctored.apps.outputs import make_folder
     from doctored.apps.progress import ProgressBar
     from doctored.data.forgery_stream import ForgeryStream
-    from doctored.models.catalog import COPY_SEARCH
+    from doctored.models.catalog import COPY_SEARCH, GRID_SEARCH
     from doctored.predict.detector import load_witness
     from doctored.synth.histories import smallest_side_px
 
-    models = witness or ["mantranet", "constrained-rcnn", COPY_SEARCH]
+    models = witness or ["mantranet", "constrained-rcnn", COPY_SEARCH, GRID_SEARCH]
     check_combination(output, models, score_of, score_weight or [], force=force)
     set_weights = set_score_weights(score_weight or [], models)
     # What people ask about has nearly always been saved as JPEG; fresh camera pixels favour one witness over the
@@ -464,7 +464,9 @@ def _usable_device(device: str, devices: int) -> str:
     chosen = torch_device(device)
     present = {"cuda": torch.cuda.device_count(), "mps": 1}.get(chosen, devices)
     if devices > present:
-        raise ConfigError(f"--devices is {devices}, but there are {present} of {chosen} here; give no more than these")
+        raise ConfigError(
+            f"--devices is {devices}, but there are {present} of {chosen} here; give no more than these"
+        )
     return chosen
 
 

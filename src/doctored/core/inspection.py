@@ -123,6 +123,8 @@ class Region:
         family_score: How sure that is, in [0, 1]; None if nobody was asked.
         twin_box_xyxy: Of the place in the same picture that shows the same content, of which one is a copy of the
             other; None if none was found.
+        jpeg_grid_xy: Column and row of the first pixel of a JPEG block there, 0..7 each, if it was compressed on
+            another block grid than the rest; else None.
 
     Raises:
         ShapeError: the box is empty or starts below 0, or the mask does not have its size.
@@ -137,6 +139,7 @@ class Region:
     family: str | None = None
     family_score: float | None = None
     twin_box_xyxy: tuple[int, int, int, int] | None = None
+    jpeg_grid_xy: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         x1, y1, x2, y2 = self.box_xyxy
@@ -162,6 +165,9 @@ class Region:
             "twin_box_xyxy": None
             if self.twin_box_xyxy is None
             else [int(edge) for edge in self.twin_box_xyxy],
+            "jpeg_grid_xy": None
+            if self.jpeg_grid_xy is None
+            else [int(start) for start in self.jpeg_grid_xy],
         }
 
 

@@ -86,15 +86,23 @@ def _copy_search(_: Mapping[str, Any]) -> Any:
     return find_copies
 
 
+def _grid_search(_: Mapping[str, Any]) -> Any:
+    from doctored.models.grid_search import find_foreign_grids
+
+    return find_foreign_grids
+
+
 COMBINATION = "both"
 """Name of the combination that comes with the package."""
 
 COPY_SEARCH = "copy-search"
 
+GRID_SEARCH = "grid-search"
+
 CATALOG: dict[str, CatalogEntry] = {
     COMBINATION: CatalogEntry(
         "combination",
-        "ManTra-Net and Constrained R-CNN with the search for copies, and what follows from all.",
+        "ManTra-Net and Constrained R-CNN with both searches, and what follows from all.",
         TECHNIQUES[1:],
         _combination,
     ),
@@ -117,6 +125,12 @@ CATALOG: dict[str, CatalogEntry] = {
         "Places that show the same content, of which one is a copy of the other.",
         ("copy_move",),
         _copy_search,
+    ),
+    GRID_SEARCH: CatalogEntry(
+        "search",
+        "Places that were compressed on another JPEG grid than the rest of the picture.",
+        (),
+        _grid_search,
     ),
     "centre": CatalogEntry("yardstick", "A blob in the middle that never looks at the picture.", (), _centre),
     "sharpness": CatalogEntry("yardstick", "How much fine detail there is.", (), _sharpness),

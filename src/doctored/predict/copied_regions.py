@@ -101,10 +101,10 @@ def tell_copies_apart(regions_of: Sequence[Sequence[Region]]) -> list[list[Regio
 
     def named(region: Region) -> Region | None:
         for place in places:
-            shared = _shared_px(region, place)
-            if shared < COPIED_SHARE * _size_px(region):
+            shared = shared_px(region, place)
+            if shared < COPIED_SHARE * size_px(region):
                 continue
-            if shared >= SAME_SHARE * _size_px(place):
+            if shared >= SAME_SHARE * size_px(place):
                 raised[id(place)] = max(raised.get(id(place), place.score), region.score)
                 return None
             return replace(region, technique=place.technique, twin_box_xyxy=place.twin_box_xyxy)
@@ -124,12 +124,13 @@ def tell_copies_apart(regions_of: Sequence[Sequence[Region]]) -> list[list[Regio
     ]
 
 
-def _size_px(region: Region) -> int:
+def size_px(region: Region) -> int:
+    """How many pixels a region has."""
     left, top, right, bottom = region.box_xyxy
     return (right - left) * (bottom - top) if region.mask is None else int(np.count_nonzero(region.mask))
 
 
-def _shared_px(region: Region, other: Region) -> int:
+def shared_px(region: Region, other: Region) -> int:
     """Pixels that are in both."""
     left, top, right, bottom = (
         pick(one, another)

@@ -16,14 +16,13 @@ from doctored.core.errors import ConfigError, ModelError, UnknownModelError
 from doctored.core.inspection import AnsweringModel, Inspection, PictureFacts, Timing
 from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
-from doctored.models.catalog import CATALOG, COMBINATION, COPY_SEARCH
+from doctored.models.catalog import CATALOG, COMBINATION, COPY_SEARCH, GRID_SEARCH
 from doctored.models.constrained_rcnn.settings import ConstrainedRCNNSettings
 from doctored.models.mantranet.settings import ManTraNetSettings
 from doctored.predict import localize
 from doctored.predict.adapted_map import disk_for_maps_mb
 from doctored.predict.calibration import CALIBRATION_FILE, Calibration, Compression, read_calibration
 from doctored.predict.combination import COMBINATION_FILE, read_combination
-from doctored.predict.copy_witness import CopySearchWitness
 from doctored.predict.families import IMC_HEAD_FILE, read_imc_head
 from doctored.predict.localize import (
     DEFAULT_MAP_MEMORY_MB,
@@ -34,8 +33,15 @@ from doctored.predict.localize import (
 from doctored.predict.memory import peak_memory_mb
 from doctored.predict.openvino_engine import OpenVINOEngine, OpenVINORCNNEngine
 from doctored.predict.panel import CombinedWitnesses, OneWitness, Panel
-from doctored.predict.precision import check_device, exported_precision, known_precision, torch_device, torch_precision
+from doctored.predict.precision import (
+    check_device,
+    exported_precision,
+    known_precision,
+    torch_device,
+    torch_precision,
+)
 from doctored.predict.quick_look import QuickLook, pack, quick_reason, unpack
+from doctored.predict.search_witnesses import CopySearchWitness, GridSearchWitness
 from doctored.predict.torch_engine import TorchEngine, TorchRCNNEngine
 from doctored.predict.verdict import (
     DEFAULT_OPERATING_POINT,
@@ -376,12 +382,14 @@ def load_witness(
         raise ConfigError(f"the tile size is {tile} px; give 1 or more")
     entry = CATALOG.get(name)
     folder = _model_folder(name)
-    if device in ("cuda", "mps") and (name == COPY_SEARCH or (entry is not None and entry.kind == "yardstick")):
+    if device in ("cuda", "mps") and entry is not None and entry.is_code_alone:
         torch_device(device)  # they use none, but beside others that do it must be there
     if entry is not None and entry.kind == "yardstick":
         return YardstickWitness(name, entry.build({}))
     if name == COPY_SEARCH:
         return CopySearchWitness(name)
+    if name == GRID_SEARCH:
+        return GridSearchWitness(name)
     if os.path.isfile(folder / MANIFEST_FILE):
         if device not in ("auto", "cpu"):
             raise ConfigError(

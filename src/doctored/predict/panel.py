@@ -12,6 +12,7 @@ from doctored.core.errors import ModelError
 from doctored.core.inspection import Region, WitnessFinding
 from doctored.predict.combination import COMBINED_SCORE, Combination
 from doctored.predict.copied_regions import settle_originals, tell_copies_apart
+from doctored.predict.foreign_grids import join_foreign_grids
 from doctored.predict.localize import ProgressCallback
 from doctored.predict.witnesses import Witness
 
@@ -180,7 +181,9 @@ class CombinedWitnesses:
         regions = [
             self._with_family(_with_witnesses(region, of, findings), pixels)
             for of, of_witness in zip(
-                findings, tell_copies_apart([of.regions for of in settled]), strict=True
+                findings,
+                join_foreign_grids(tell_copies_apart([of.regions for of in settled])),
+                strict=True,
             )
             for region in of_witness
         ]

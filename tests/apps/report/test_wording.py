@@ -80,4 +80,9 @@ def test_family_and_witnesses_are_named_only_where_the_result_has_them():
     )
     twin = region | {"twin_box_xyxy": [10, 20, 50, 35]}
     assert place_title(3, twin) == "3. Copy-move: the same as 40 x 15 pixels at 10, 20, one of both copied"
+    foreign = region | {"technique": None, "jpeg_grid_xy": [5, 3]}
+    assert place_title(4, foreign) == (
+        "4. Manipulated, technique unknown, compressed on another JPEG grid than the rest (blocks start at 5, 3 of "
+        "every 8 pixels)"
+    )
     assert "technique unknown" in place_title(1, region | {"technique": None})

@@ -6,15 +6,9 @@ from scipy import ndimage
 from skimage import data
 
 from doctored.models.copy_search import keypoints
-from doctored.models.copy_search.keypoints import DISC_RADIUS_PX, box_mean, find_keypoints
+from doctored.models.copy_search.keypoints import DISC_RADIUS_PX, find_keypoints
 
 LUMINANCE = data.camera()[100:260, 180:380].astype(np.float32)
-
-
-@pytest.mark.parametrize("side_px", [3, 5, 9])
-def test_a_box_mean_is_that_of_scipy(side_px):
-    expected = ndimage.uniform_filter(LUMINANCE.astype(np.float64), side_px, mode="nearest")
-    np.testing.assert_allclose(box_mean(LUMINANCE, side_px), expected, atol=1e-3)
 
 
 def test_points_are_the_local_maxima_of_the_smaller_eigenvalue():

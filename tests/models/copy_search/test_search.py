@@ -178,15 +178,6 @@ def test_values_between_pixels_are_those_of_scipy():
     np.testing.assert_array_equal(inside, (x >= 0) & (x <= 29) & (y >= 0) & (y <= 19))
 
 
-def test_connected_areas_are_those_of_scipy():
-    rng = np.random.default_rng(6)
-    for share in (0.4, 0.6, 0.7):
-        solid, seeds = rng.random((60, 80)) < share, rng.random((60, 80)) < 0.003
-        labels, _ = ndimage.label(solid)
-        expected = np.isin(labels, np.unique(labels[seeds & solid])) & solid
-        np.testing.assert_array_equal(search._connected(solid, seeds), expected)
-
-
 def test_a_moved_mask_is_that_of_opencv():
     mask = np.zeros((80, 120), bool)
     mask[10:40, 20:60] = True

@@ -152,6 +152,9 @@ def place_title(number: int, region: dict[str, Any] | None) -> str:
     if (twin := region.get("twin_box_xyxy")) is not None:
         left, top, right, bottom = twin
         words = f"Copy-move: the same as {right - left} x {bottom - top} pixels at {left}, {top}, one of both copied"
+    if (grid := region.get("jpeg_grid_xy")) is not None:
+        left, top = grid
+        words += f", compressed on another JPEG grid than the rest (blocks start at {left}, {top} of every 8 pixels)"
     title = f"{number}. {words}"
     if region["family"] is not None:
         title += f"; {FAMILIES_IN_WORDS[region['family']]} ({region['family_score']:.2f})"

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from doctored.models.places import box_mean
+
 DISC_RADIUS_PX = 10
 """Of what a description looks at, around its point."""
 
@@ -60,16 +62,6 @@ def find_keypoints(luminance: NDArray[np.float32], most: int) -> Keypoints:
     moments = _describe(luminance, rows, columns)
     angle = np.angle(moments[:, _ORDER_OF == 1].sum(axis=1)).astype(np.float64)
     return Keypoints(np.column_stack([columns, rows]).astype(np.float64), moments, angle)
-
-
-def box_mean(values: NDArray[np.floating | np.bool_], side_px: int) -> NDArray[np.float32]:
-    """The mean over a square around each pixel of (H, W), the border repeated; the side is odd."""
-    before = side_px // 2
-    padded = np.pad(values, ((before + 1, before), (before + 1, before)), mode="edge")
-    sums = padded.astype(np.float64).cumsum(axis=0).cumsum(axis=1)
-    side = side_px
-    means = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-    return (means / side**2).astype(np.float32)
 
 
 def _corners(luminance: NDArray[np.float32], most: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

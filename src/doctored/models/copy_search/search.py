@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doctored.core.reduction import reduce_pixels
-from doctored.models.copy_search.keypoints import box_mean
 from doctored.models.copy_search.matching import (
     LEAST_SHIFT_PX,
     Movement,
@@ -17,6 +16,7 @@ from doctored.models.copy_search.matching import (
     is_plausible,
     match_points,
 )
+from doctored.models.places import Place, box_mean, connected, place_of
 
 SEARCHED_PX = 1_000_000
 """Larger pictures are searched at the first whole reduction that has no more pixels."""
@@ -55,19 +55,6 @@ _ALIGNMENTS = 3
 _MOST_STEP_PX = 2.0
 _MOST_DEVIATIONS = 2.0  # of the differences inside a place
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class Place:
-    """A part of a picture.
-
-    Attributes:
-        box_xyxy: Left, top, right and bottom in pixels; right and bottom are just outside.
-        mask: (bottom - top, right - left) bool.
-    """
-
-    box_xyxy: tuple[int, int, int, int]
-    mask: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,23 +108,10 @@ class _Agreement:
         return any(_overlap(here, first) and _overlap(there, second) for first, second in orders)
 
     def at_full_size(self, size_hw: tuple[int, int], factor: int) -> Copy:
-        here, there = (_at_full_size(mask, size_hw, factor) for mask in self.masks)
+        here, there = (place_of(mask, size_hw, factor) for mask in self.masks)
         linear, centre = self.affine[:, :2], np.full(2, (factor - 1) / 2)
         shift = factor * self.affine[:, 2] + centre - linear @ centre
         return Copy((here, there), self.agreement, np.column_stack([linear, shift]))
-
-
-def _at_full_size(mask: NDArray[np.bool_], size_hw: tuple[int, int], factor: int) -> Place:
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    top, left, bottom, right = int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
-    large = mask[top:bottom, left:right].repeat(factor, axis=0).repeat(factor, axis=1)
-    box_xyxy = (
-        left * factor,
-        top * factor,
-        min(right * factor, size_hw[1]),
-        min(bottom * factor, size_hw[0]),
-    )
-    return Place(box_xyxy, large[: box_xyxy[3] - box_xyxy[1], : box_xyxy[2] - box_xyxy[0]])
 
 
 def _compare(luminance: NDArray[np.float32], movement: Movement) -> _Agreement | None:
@@ -214,7 +188,7 @@ class _Surroundings:
         there, inside = _sample(self.luminance, *there_xy)
         shifted = np.abs(there_xy - self.xy).max(axis=0) >= LEAST_SHIFT_PX
         alike = _look_alike(self.here, there) & inside & shifted
-        return _connected((box_mean(alike, _WINDOW_PX) > _SOLID_SHARE) & inside, self.seeds)
+        return connected((box_mean(alike, _WINDOW_PX) > _SOLID_SHARE) & inside, self.seeds)
 
     def aligned(self, affine: NDArray[np.float64], place: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The movement after a step of least squares (Lucas and Kanade, 1981) on grey levels, light and contrast."""
@@ -313,25 +287,6 @@ def _look_alike(here: NDArray[np.float32], there: NDArray[np.float32]) -> NDArra
     covariance = box_mean(here * there, _WINDOW_PX) - mean_here * mean_there
     textured = np.minimum(variance_here, variance_there) > _LEAST_DEVIATION**2
     return textured & (covariance > _LEAST_CORRELATION * np.sqrt(variance_here * variance_there))
-
-
-def _connected(solid: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The connected areas (by edges) of a mask that hold a seed."""
-    reached, before = solid & seeds, -1
-    while reached.sum() > before:
-        before = int(reached.sum())
-        reached = _fill_runs(reached, solid)
-        reached = _fill_runs(reached.T, solid.T).T
-    return reached
-
-
-def _fill_runs(reached: NDArray[np.bool_], solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """All of each horizontal run of a mask of which something is reached."""
-    starts = solid & ~np.pad(solid, ((0, 0), (1, 0)))[:, :-1]
-    run = starts.ravel().cumsum().reshape(solid.shape)
-    hit = np.zeros(int(run.max(initial=0)) + 1, bool)
-    hit[run[reached]] = True
-    return solid & hit[run]
 
 
 def _moved(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> NDArray[np.bool_]:

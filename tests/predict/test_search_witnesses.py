@@ -1,19 +1,22 @@
-"""The search for copies as a witness, and what it says of others' regions."""
+"""The searches as witnesses, and what found copies say of others' regions."""
 
 import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from skimage import data
 
 import doctored
 from doctored.core.inspection import Region, WitnessFinding
 from doctored.core.picture import Picture
 from doctored.models.copy_search import find_copies
+from doctored.models.grid_search import find_foreign_grids
 from doctored.predict.copied_regions import painted, settle_originals, tell_copies_apart
-from doctored.predict.copy_witness import CopySearchWitness
 from doctored.predict.detector import Detector
+from doctored.predict.search_witnesses import CopySearchWitness, GridSearchWitness
 
 COPIED = data.astronaut()[:300, :384].copy()
 COPIED[180:260, 20:100] = COPIED[10:90, 170:250]
@@ -60,10 +63,55 @@ def test_without_copies_the_map_is_calm_and_takes_no_memory():
     assert finding.localization_map.strides == (0, 0)
 
 
-def test_its_hash_is_that_of_its_code():
-    folder = Path(doctored.__file__).parent / "models" / "copy_search"
-    code = b"".join((folder / name).read_bytes() for name in sorted(f.name for f in folder.glob("*.py")))
-    assert CopySearchWitness("copy-search").sha256 == hashlib.sha256(code).hexdigest()
+@pytest.mark.parametrize(
+    ("witness", "package"), [(CopySearchWitness, "copy_search"), (GridSearchWitness, "grid_search")]
+)
+def test_the_hash_is_that_of_the_code(witness, package):
+    models = Path(doctored.__file__).parent / "models"
+    files = [
+        models / package / name for name in sorted(file.name for file in (models / package).glob("*.py"))
+    ]
+    code = b"".join(file.read_bytes() for file in [*files, models / "places.py"])
+    assert witness("any").sha256 == hashlib.sha256(code).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def foreign():
+    """A photograph from a JPEG file with a square from another, whose grid is shifted by 3 and 5 pixels."""
+
+    def saved(pixels, quality):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+        return np.asarray(Image.open(file))
+
+    picture = saved(UNTOUCHED, 85).copy()
+    picture[80:184, 160:264] = saved(data.coffee()[:300, :384], 75)[5:109, 3:107]
+    return picture
+
+
+def test_a_place_on_a_foreign_grid_is_a_region_without_a_technique(foreign):
+    finding = GridSearchWitness("grid-search").look(foreign, None)
+    ((grid,), (region,)) = find_foreign_grids(foreign), finding.regions
+    assert (region.technique, region.twin_box_xyxy) == (None, None)
+    assert region.box_xyxy == grid.place.box_xyxy
+    # A block of the second file that starts at column 0 and row 0 of it lies at 157, 75 of the picture.
+    assert region.jpeg_grid_xy == (157 % 8, 75 % 8)
+    np.testing.assert_allclose(region.box_xyxy, (160, 80, 264, 184), atol=24)
+    assert finding.raw_score == grid.share
+    assert region.score == pytest.approx(1 / (1 + np.exp(-grid.share / 0.2)))
+    expected = np.zeros(foreign.shape[:2])
+    left, top, right, bottom = grid.place.box_xyxy
+    expected[top:bottom, left:right][grid.place.mask] = region.score
+    np.testing.assert_allclose(finding.localization_map, expected, rtol=1e-6)
+
+
+def test_the_search_for_grids_alone_has_the_same_raw_score(foreign):
+    detector = Detector.from_name("grid-search")
+    inspection = detector.inspect(Picture.from_array(foreign))
+    assert inspection.regions[0].to_json()["technique"] is None
+    assert detector.raw_score(foreign) == pytest.approx(inspection.model.raw_score)
+    assert 0 < detector.estimate_seconds(Picture.from_array(foreign)) < 60
+    assert detector.raw_score(UNTOUCHED) == 0
 
 
 def test_it_can_look_alone():
