@@ -1,11 +1,9 @@
 """Two witnesses in one answer; the yardsticks are witnesses enough."""
 
-import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
 from skimage import data
 
 from doctored.core.errors import ModelError
@@ -15,6 +13,7 @@ from doctored.predict.combination import COMBINATION_FILE, Combination, WitnessW
 from doctored.predict.detector import Detector, load_panel, load_witness
 from doctored.predict.panel import CombinedWitnesses, OneWitness, RememberingWitness
 from doctored.predict.raw_score import LARGEST_REGION
+from models.grid_search.foreign_grid import picture_with_a_foreign_square
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
 
@@ -210,14 +209,7 @@ def test_a_found_copy_and_a_network_complete_each_other():
 
 def test_a_region_that_holds_a_foreign_grid_says_so_and_is_there_once():
     """The search is sure of the calm parts of a paste, the network suspects the whole of it."""
-
-    def saved(pixels, quality):
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-        return np.asarray(Image.open(file))
-
-    pixels = saved(data.astronaut()[:300, :384], 85).copy()
-    pixels[80:184, 160:264] = saved(data.coffee()[:300, :384], 75)[5:109, 3:107]
+    pixels = picture_with_a_foreign_square()
     network = Saying(
         "constrained-rcnn", level(0.2, (300, 384)), [Region((150, 70, 270, 190), "splicing", 0.6)]
     )

@@ -1,12 +1,10 @@
 """The searches as witnesses, and what found copies say of others' regions."""
 
 import hashlib
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from skimage import data
 
 import doctored
@@ -17,6 +15,7 @@ from doctored.models.grid_search import find_foreign_grids
 from doctored.predict.copied_regions import painted, settle_originals, tell_copies_apart
 from doctored.predict.detector import Detector
 from doctored.predict.search_witnesses import CopySearchWitness, GridSearchWitness
+from models.grid_search.foreign_grid import picture_with_a_foreign_square
 
 COPIED = data.astronaut()[:300, :384].copy()
 COPIED[180:260, 20:100] = COPIED[10:90, 170:250]
@@ -77,16 +76,7 @@ def test_the_hash_is_that_of_the_code(witness, package):
 
 @pytest.fixture(scope="module")
 def foreign():
-    """A photograph from a JPEG file with a square from another, whose grid is shifted by 3 and 5 pixels."""
-
-    def saved(pixels, quality):
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-        return np.asarray(Image.open(file))
-
-    picture = saved(UNTOUCHED, 85).copy()
-    picture[80:184, 160:264] = saved(data.coffee()[:300, :384], 75)[5:109, 3:107]
-    return picture
+    return picture_with_a_foreign_square()
 
 
 def test_a_place_on_a_foreign_grid_is_a_region_without_a_technique(foreign):
@@ -94,7 +84,6 @@ def test_a_place_on_a_foreign_grid_is_a_region_without_a_technique(foreign):
     ((grid,), (region,)) = find_foreign_grids(foreign), finding.regions
     assert (region.technique, region.twin_box_xyxy) == (None, None)
     assert region.box_xyxy == grid.place.box_xyxy
-    # A block of the second file that starts at column 0 and row 0 of it lies at 157, 75 of the picture.
     assert region.jpeg_grid_xy == (157 % 8, 75 % 8)
     np.testing.assert_allclose(region.box_xyxy, (160, 80, 264, 184), atol=24)
     assert finding.raw_score == grid.share

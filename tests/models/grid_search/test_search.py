@@ -1,23 +1,16 @@
 """Pastes from JPEG files that the test makes, and honest pictures with more than one grid."""
 
-import io
-
 import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
 
 from doctored.models.grid_search import find_foreign_grids, search
+from models.grid_search.foreign_grid import saved
 
 HOST = np.asarray(Image.fromarray(data.coffee()).resize((480, 320)))
 DONOR = data.astronaut()[:320, :480]
 TOP, LEFT, SIDE = 120, 200, 104
-
-
-def saved(pixels, quality):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file))
 
 
 def pasted(host, donor, shift_yx):

@@ -1,23 +1,15 @@
 """Votes for JPEG grids, against a slow count and against grids that Pillow made."""
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 from scipy.fft import dctn
 from skimage import data
 
 from doctored.models.grid_search import votes
 from doctored.models.grid_search.votes import BLOCK_PX, NO_GRID, vote
+from models.grid_search.foreign_grid import saved
 
 PHOTO = data.astronaut()[:160, :240]
-
-
-def saved(pixels, quality):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file))
 
 
 def count_by_hand(pixels, threshold, excluded):
