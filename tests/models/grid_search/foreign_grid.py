@@ -3,9 +3,10 @@
 import io
 
 import numpy as np
-from core.made_files import jpeg_bytes
 from PIL import Image
 from skimage import data
+
+from core.made_files import jpeg_bytes
 
 
 def saved(pixels, quality):
