@@ -211,6 +211,7 @@ def test_costs_are_one_table(benchmark, tmp_path, monkeypatch):
     ]
     run("--cost", "--cost-mp", "0.1", "--json")
     assert [model for model, *_ in measured[2:]] == [
+        "both",
         "mantranet",
         "constrained-rcnn",
         "copy-search",

@@ -45,7 +45,7 @@ def test_models_without_weights_have_no_parameters_and_every_installed_model_is_
     assert count_operations("ela") == count_operations("copy-search") == (0, 0.0)
     assert set(catalogued_models()) == {
         name for name, entry in CATALOG.items() if entry.kind == "yardstick"
-    } | {"mantranet", "constrained-rcnn", "copy-search", "grid-search"}
+    } | {"both", "mantranet", "constrained-rcnn", "copy-search", "grid-search"}
 
 
 def test_a_combination_costs_what_its_models_cost():

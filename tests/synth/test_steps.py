@@ -133,3 +133,12 @@ def test_a_window_is_found_where_its_content_was():
     expected = np.zeros_like(mask)
     expected[13:33, 8:28] = True
     np.testing.assert_array_equal(mask, expected)
+
+
+@pytest.mark.parametrize("format", ["jpeg", "webp"])
+def test_large_pictures_are_saved_too(monkeypatch, format):
+    pixels, save = photo((60, 80)), Save(format, 90)
+    expected = saved(pixels, save)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    np.testing.assert_array_equal(saved(pixels, save), expected)
+    assert Image.MAX_IMAGE_PIXELS == 100

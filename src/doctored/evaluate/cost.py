@@ -18,7 +18,7 @@ from doctored.predict.detector import EMBEDDED, Detector, load_panel, load_witne
 from doctored.predict.memory import peak_memory_mb
 from doctored.predict.openvino_engine import FIRST_LAYER_PAD_PX
 from doctored.predict.openvino_runtime import openvino_core
-from doctored.predict.weights import MANIFEST_FILE, RUN_FILE, load_run
+from doctored.predict.weights import RUN_FILE, load_run
 from doctored.predict.witnesses import Witness
 
 DEFAULT_MEGAPIXELS = (0.1, 0.5, 2.0)
@@ -51,11 +51,7 @@ class Cost:
 
 def catalogued_models() -> list[str]:
     """Names of all models of the catalogue that come with this installation."""
-    return [
-        name
-        for name, entry in CATALOG.items()
-        if entry.is_code_alone or (EMBEDDED / name / MANIFEST_FILE).is_file()
-    ]
+    return [name for name, entry in CATALOG.items() if entry.is_code_alone or (EMBEDDED / name).is_dir()]
 
 
 def measure_costs(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from doctored.core.decoding import pillow_limit_lifted
 from doctored.core.errors import DataError
 from doctored.synth.jpeg_tables import TABLE_FAMILIES, camera_tables, scaled_tables
 from doctored.synth.masks import Window
@@ -170,7 +171,8 @@ def window_before(window: Window, steps: Sequence[Step]) -> Window:
 
 def saved(image: NDArray[np.uint8], save: Save) -> NDArray[np.uint8]:
     """Encode and decode a picture, with the decoder that reads pictures everywhere else."""
-    with io.BytesIO(encode(image, save)) as file, Image.open(file) as opened:
+    # The file is our own, so that Pillow's guard against bombs has nothing to guard.
+    with io.BytesIO(encode(image, save)) as file, pillow_limit_lifted(), Image.open(file) as opened:
         return np.asarray(opened.convert("RGB"))
 
 

@@ -1,8 +1,10 @@
+import errno
 import io
 import json
 import shutil
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,6 +216,22 @@ def test_a_full_queue_answers_429_and_results_come_later(tmp_path):
         assert "still running" in answer.json()["detail"]
         go.set()
         assert finish(client, second)["state"] == "done"
+
+
+@pytest.mark.parametrize("refused", ["mkdir", "write_bytes"])
+def test_a_disk_that_refuses_a_picture_answers_507_and_frees_its_place(tmp_path, monkeypatch, refused):
+    def full(path, *arguments):
+        raise OSError(errno.ENOSPC, "No space left on device", path)
+
+    with running(tmp_path) as client:
+        with monkeypatch.context() as disk:
+            disk.setattr(Path, refused, full)
+            answer = send(client, SMALL)
+        assert answer.status_code == 507
+        assert "No space left" in answer.json()["detail"]
+        assert str(tmp_path) not in answer.text
+        assert client.get("/health").json()["waiting"] == 0
+        assert finish(client, send(client, SMALL))["state"] == "done"
 
 
 def test_an_upload_that_takes_too_long_answers_408(tmp_path):

@@ -205,6 +205,7 @@ def _add_jobs(
             status_408="The upload took too long.",
             status_422="The file is no picture that can be read, or has too many pixels.",
             status_429="Too many pictures are waiting; Retry-After says in how many seconds to try again.",
+            status_507="The server's disk is full, or refuses the picture.",
         ),
         openapi_extra={
             "requestBody": {
@@ -233,6 +234,8 @@ def _add_jobs(
             job = jobs.reserve()
         except QueueFullError as error:
             raise HTTPException(429, str(error), {"retry-after": str(_SECONDS_TO_RETRY)}) from error
+        except OSError as error:
+            raise _no_room(error) from error
         try:
             async with asyncio.timeout(settings.max_seconds):
                 await _receive(request, job, checking, settings, parser)
@@ -242,6 +245,8 @@ def _add_jobs(
                 raise HTTPException(408, f"the upload took more than {settings.max_seconds:g} s") from error
             if isinstance(error, DoctoredError):
                 raise HTTPException(422, str(error)) from error
+            if isinstance(error, OSError):
+                raise _no_room(error) from error
             raise
         jobs.submit(job)
         response.headers["location"] = f"/jobs/{job.id}"
@@ -257,6 +262,14 @@ def _add_jobs(
         """Delete a picture and all results; an analysis that runs stops."""
         jobs.delete(jobs.get(job_id))
         return Response(status_code=204)
+
+
+def _no_room(error: OSError) -> HTTPException:
+    # Where on the server it was is nothing for a client.
+    why = error.strerror or type(error).__name__
+    return HTTPException(
+        507, f"the server cannot store the picture ({why}); tell whoever runs it, and send it again"
+    )
 
 
 async def _receive(
