@@ -84,6 +84,11 @@ def test_a_split_does_not_depend_on_order_nor_shift_with_additions():
     assert len({p.file for p in held_out} - {p.file for p in more}) <= 4
 
 
+def test_names_that_are_no_text_are_split_too():
+    learn, held_out = split_photographs(named(20, prefix="caf\udce9"))
+    assert (len(learn), len(held_out)) == (18, 2)
+
+
 def test_a_split_that_cannot_be_is_refused_and_two_groups_suffice():
     with pytest.raises(DataError, match="one camera or source"):
         split_photographs(named(5, "web"))

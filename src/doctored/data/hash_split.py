@@ -1,10 +1,10 @@
 """Splits that anybody gets again who has the names."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 
 from doctored.core.errors import ConfigError
+from doctored.core.name_digest import name_digest
 
 
 def split_pictures(picture_ids: Sequence[str], test_share: float = 0.1) -> dict[str, str]:
@@ -26,6 +26,6 @@ def split_pictures(picture_ids: Sequence[str], test_share: float = 0.1) -> dict[
     """
     if not 0 < test_share < 1:
         raise ConfigError(f"test_share must lie between 0 and 1, got {test_share}")
-    shuffled = sorted(picture_ids, key=lambda name: hashlib.sha256(name.encode()).digest())
+    shuffled = sorted(picture_ids, key=name_digest)
     test = math.ceil(test_share * len(shuffled))
     return {name: "test" if rank < test else "train" for rank, name in enumerate(shuffled)}

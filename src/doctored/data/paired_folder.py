@@ -1,11 +1,11 @@
 """A folder of forged pictures, their masks and perhaps authentic pictures, paired by name."""
 
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from doctored.core.errors import ConfigError, DataError
+from doctored.core.name_digest import name_digest
 from doctored.data.photographs import some_of
 
 
@@ -35,8 +35,8 @@ class PairedFolder:
             raise ConfigError(
                 f"limit must be at least {2 if self.authentic else 1} for this folder, got {limit}"
             )
-        forged = sorted(self.forged, key=lambda pair: _hash(pair[0]))[:each]
-        authentic = sorted(self.authentic, key=_hash)[:each]
+        forged = sorted(self.forged, key=lambda pair: name_digest(pair[0].name))[:each]
+        authentic = sorted(self.authentic, key=lambda path: name_digest(path.name))[:each]
         return PairedFolder(tuple(sorted(forged)), tuple(sorted(authentic)))
 
 
@@ -106,7 +106,3 @@ def _told_apart(paths: Sequence[Path]) -> dict[str, Path]:
             raise DataError(f"{by_stem[path.stem]} and {path.name} share a name, so a partner cannot be told")
         by_stem[path.stem] = path
     return by_stem
-
-
-def _hash(path: Path) -> bytes:
-    return hashlib.sha256(path.name.encode("utf-8", "surrogateescape")).digest()

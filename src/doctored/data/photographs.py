@@ -1,7 +1,6 @@
 """Folders of photographs without manipulation: what they hold, who may learn from which, and their pixels."""
 
 import csv
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from doctored.core.errors import ConfigError, DataError, DoctoredError
+from doctored.core.name_digest import name_digest
 from doctored.core.picture import Picture
 from doctored.core.read_image import read_image
 
@@ -131,7 +131,7 @@ def split_photographs(
         )
     room = held_out_fraction * len(photographs)
     held_out = set()
-    for group in sorted(groups, key=lambda group: hashlib.sha256("\0".join(group).encode()).digest()):
+    for group in sorted(groups, key=lambda group: name_digest("\0".join(group))):
         if groups[group] <= room:
             held_out.add(group)
             room -= groups[group]

@@ -1,6 +1,5 @@
 """Fine-tuning: the anomaly detector of a trained ManTra-Net learns from a user's own forgeries with masks."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 
 from doctored.core.errors import ConfigError, DataError, DoctoredError
+from doctored.core.name_digest import name_digest
 from doctored.core.read_image import read_image, read_mask
 from doctored.core.sample import MANIPULATED, Sample
 from doctored.data.crops import CropsInTurn, smaller_part
@@ -95,7 +95,7 @@ def usable_examples(folder: Path, crop_px: int) -> tuple[list[Example], list[Exa
 
 def _place(example: Example) -> float:
     """A number in 0..1 that depends on the name alone."""
-    return int.from_bytes(hashlib.sha256(example.picture.stem.encode()).digest()[:6]) / 2**48
+    return int.from_bytes(name_digest(example.picture.stem)[:6]) / 2**48
 
 
 def _unusable(example: Example, crop_px: int) -> str | None:

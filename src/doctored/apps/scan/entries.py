@@ -5,7 +5,6 @@ Nothing is opened here but folders and the directories of archives, and nothing 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from doctored.apps.detect import list_inputs
 from doctored.apps.scan.remote import STALL_SECONDS, is_url, list_remote
 from doctored.core.errors import ConfigError, DoctoredError
+from doctored.core.name_digest import name_digest
 
 if TYPE_CHECKING:
     from doctored.apps.scan.remote import RemoteFile
@@ -102,7 +102,7 @@ class Shard:
 
     def holds(self, path: str) -> bool:
         """Whether a path falls into this part."""
-        digest = hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest()
+        digest = name_digest(path)
         return int.from_bytes(digest[:8], "big") % self.count == self.number - 1
 
 
