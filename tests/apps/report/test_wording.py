@@ -63,6 +63,7 @@ def test_what_could_mislead_depends_on_the_file(tmp_path):
         assert "out of scope" in sentences(picture)
         assert "a median filter makes authentic pictures look manipulated" in sentences(picture)
         assert "no proof of authenticity" in sentences(picture)
+        assert "another JPEG grid may have been put there honestly: a logo, a caption" in sentences(picture)
         assert not_checked(gather_file_evidence(picture))
 
 

@@ -37,6 +37,7 @@ _ALWAYS_MISLEADING = (
     "Sharp edges, text, flat areas such as sky, and strong compression can light up in a picture that nobody has "
     "touched. Compare with other pictures from the same source before you conclude anything.",
     "Places that are said to show the same need not be copied: print, tiles, windows and lamps repeat. Look at both.",
+    "A place on another JPEG grid may have been put there honestly: a logo, a caption, or a part of a collage.",
     "A calm map is no proof of authenticity: traces may have been too weak, or erased by saving, shrinking, a "
     "screenshot or a messenger.",
     "Whoever wants to can lead this program astray, and it has no defence: a slight blur, a reduction or a screenshot "
