@@ -534,7 +534,7 @@ def _licence(source: Mapping[str, Any], start: Path | None) -> str:
 
     if start is None:
         return licence_note(source.get("licences"))
-    note = start / LICENCE_FILE
+    note = (start if start.is_dir() else start.parent) / LICENCE_FILE
     return licence_note(
         source.get("licences"), (start.name, note.read_text(encoding="utf-8") if note.is_file() else None)
     )
