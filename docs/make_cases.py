@@ -17,6 +17,7 @@ from doctored.core.inspection import Inspection
 from doctored.core.read_image import read_image, read_mask
 from doctored.metrics.pixel import flagged_area, pixel_auc
 from doctored.predict import Detector
+from doctored.predict.verdict import in_words
 
 IMAGES = Path(__file__).with_name("images")
 PAGE = Path(__file__).with_name("how-to-read-a-result.md")
@@ -26,6 +27,7 @@ AUTHENTIC = ("canyon-wren", "san-francisco-skyline", "egg-basket")
 _PANEL_PX, _GAP_PX = 300, 6
 _PLACE_PX = 15  # a single bright pixel is no place
 _ON_IT, _CALM_SHARE = 0.25, 0.01
+_LEAST_SHARE = 0.005  # less would be called 0 %
 _RING = (80, 200, 255)
 
 
@@ -113,14 +115,16 @@ def words_of(case: Case) -> str:
     """The section about a case."""
     found = case.inspection
     kind = f"forged: {FORGED[case.name]}" if case.name in FORGED else "authentic"
-    share = f"{100 * case.lit_share:.0f} % of the picture are lit (0.5 or more)"
+    lit = case.lit_share >= _LEAST_SHARE
+    amount = f"{100 * case.lit_share:.0f} % of the picture" if lit else "Nothing to speak of"
+    share = f"{amount} is lit (0.5 or more)"
     if case.gt_mask is None:
-        where = f" {share}, all of it by mistake."
+        where = f" {share}, all of it by mistake." if lit else f" {share}."
     else:
         place = "on" if case.on_it else "beside"
         where = f" {share}; the highest place lies {place} the manipulation; pixel AUC {case.auc:.2f}."
     rate = found.false_alarm_rate
-    alike = "" if rate is None else f" {100 * rate:.0f} % of the authentic pictures like it score as high."
+    alike = "" if rate is None else f" Of authentic pictures like it, {in_words(rate)} score as high."
     alt = f"The picture, the overlay with a ring around its highest place, and the truth: {kind}"
     return (
         f"### {case.outcome.capitalize()} ({kind})\n\n![{alt}](images/case-{case.name}.jpg)\n\n"

@@ -6,7 +6,9 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -82,6 +84,23 @@ def test_the_cases_are_marked_for_their_script_and_show_errors_too():
     )
     for name in pictures:
         assert (generator.IMAGES / name).stat().st_size < 150_000
+
+
+def test_the_cases_say_rates_as_reports_do_and_call_no_share_zero():
+    """The same picture was said to have 23 % false alarms here and 24 in 100 in its report."""
+    generator = load_generator("make_cases")
+
+    def words(lit_px, rate):
+        localization_map = np.zeros((10, 100), np.float32)
+        localization_map.flat[:lit_px] = 0.7
+        found = SimpleNamespace(verdict="no_signs", false_alarm_rate=rate, localization_map=localization_map)
+        return generator.words_of(generator.Case("egg-basket", None, found, (0, 0), None))
+
+    assert (
+        "Of authentic pictures like it, 24 in 100 score as high. 2 % of the picture is lit (0.5 or more), all of it by "
+        "mistake."
+    ) in words(20, 0.234)
+    assert "Nothing to speak of is lit (0.5 or more).\n" in words(4, None)
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

@@ -9,10 +9,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from doctored.apps.cli import app
-from doctored.apps.combine import fit_combination
-from doctored.core.errors import ModelError
+from doctored.apps.combine import check_free_witnesses, fit_combination
+from doctored.core.errors import ConfigError, ModelError
 from doctored.core.forgery import Forgery
 from doctored.core.inspection import WitnessFinding
+from doctored.data.licences import licence_note
 from doctored.predict.combination import COMBINATION_FILE, read_combination
 from doctored.predict.detector import load_witness
 
@@ -217,3 +218,61 @@ def test_weights_that_cannot_be_set_are_refused(tmp_path, photos, text):
     result = CliRunner().invoke(app, arguments(photos, tmp_path / "x", "--score-weight", text))
     assert result.exit_code == 2
     assert "noise or ela with a number of 0 or more, such as ela=3" in result.stderr.replace("\n", " ")
+
+
+@pytest.fixture(scope="module")
+def part_free(photos, tmp_path_factory):
+    """The photographs with a manifest that calls half of them free."""
+    folder = tmp_path_factory.mktemp("part-free")
+    rows = ["file,source,licence"]
+    for number, path in enumerate(sorted(photos.iterdir())):
+        (folder / path.name).write_bytes(path.read_bytes())
+        rows.append(f"{path.name},source {number},{'research' if number % 2 else 'CC0'}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_the_rule_has_a_note_of_what_it_was_fitted_on(part_free, tmp_path):
+    whole = CliRunner().invoke(app, arguments(part_free, tmp_path / "whole"))
+    assert whole.exit_code == 0, whole.output
+    note = (tmp_path / "whole" / "LICENCE.txt").read_text("utf-8")
+    assert "photographs: research [not known to be free]" in note
+    assert "about the rule alone" in note
+    # Yardsticks and searches have learned from nothing.
+    witnesses = ("noise", "copy-search")
+    free = CliRunner().invoke(
+        app, arguments(part_free, tmp_path / "free", "--free-only", witnesses=witnesses)
+    )
+    assert free.exit_code == 0, free.output
+    assert "3 of 6 photographs are free" in free.stderr
+    note = (tmp_path / "free" / "LICENCE.txt").read_text("utf-8")
+    assert "photographs: CC0 [free]" in note
+    assert "not known to be free" not in note
+
+
+def test_with_free_photographs_alone_the_networks_of_the_package_are_refused(part_free, tmp_path):
+    """They learned from others too, and were taken without a word."""
+    for witnesses in ((), ("mantranet", "constrained-rcnn", "grid-search")):
+        result = CliRunner().invoke(
+            app, arguments(part_free, tmp_path / "x", "--free-only", witnesses=witnesses)
+        )
+        assert result.exit_code == 2
+        said = " ".join(result.stderr.split())
+        assert "mantranet and constrained-rcnn may have learned from others" in said
+        assert (
+            "name with --witness runs that were trained with --free-only, exports of these, or searches"
+            in said
+        )
+    assert os.listdir(tmp_path) == [], "nothing was prepared"
+
+
+def test_networks_that_learned_from_free_photographs_alone_are_taken(tmp_path):
+    free, tainted, export = (tmp_path / name for name in ("free", "tainted", "export"))
+    for folder in (free, tainted, export):
+        folder.mkdir()
+    (free / "run.json").write_text('{"free_only": true}')
+    (tainted / "run.json").write_text('{"free_only": false}')
+    (export / "LICENCE.txt").write_text(licence_note({"CC0": 3}))
+    check_free_witnesses([str(free), str(export), "ela", "copy-search", "grid-search", "nowhere"])
+    with pytest.raises(ConfigError, match="tainted may have learned from others"):
+        check_free_witnesses([str(free), str(tainted)])

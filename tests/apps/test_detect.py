@@ -192,7 +192,7 @@ def test_family_and_witnesses_of_a_region_are_told():
         "box_xyxy": [3, 4, 43, 54],
         "technique": "splicing",
         "score": 0.83,
-        "witnesses": ["mantranet", "constrained-rcnn"],
+        "witnesses": ["mantranet", "constrained-rcnn", "copy-search"],
         "family": "blur",
         "family_score": 0.62,
         "twin_box_xyxy": None,
@@ -200,7 +200,8 @@ def test_family_and_witnesses_of_a_region_are_told():
     result = {"path": "a", "verdict": "cannot_judge", "reason": "r", "detection_score": None, "witnesses": []}
     text = summary(result | {"regions": [region], "outputs": {}})
     assert text.splitlines()[2:] == [
-        "  splicing, 40 x 50 px at 3, 4: score 0.83, blur-like (0.62), seen by mantranet and constrained-rcnn"
+        "  splicing, 40 x 50 px at 3, 4: score 0.83, blur-like (0.62), seen by mantranet, constrained-rcnn and "
+        "copy-search"
     ]
 
 

@@ -159,6 +159,13 @@ def test_free_photographs_alone_and_a_note_that_travels_with_the_weights(part_fr
     note = (tmp_path / "second" / "LICENCE.txt").read_text()
     assert "not known to be free" in note
     assert "Training started from free, which came with this note:" in note
+    file = tmp_path / "free" / "weights.safetensors"
+    third = doctored(*imc, "--start", file, "--output", tmp_path / "third")
+    assert third.exit_code == 0, third.output
+    assert (
+        "Training started from weights.safetensors, which came with this note:"
+        in (tmp_path / "third" / "LICENCE.txt").read_text()
+    ), "a file has the note of its folder"
     made = doctored("weights", "compact", tmp_path / "second", "--output", tmp_path / "compact")
     assert made.exit_code == 0, made.output
     assert (tmp_path / "compact" / "LICENCE.txt").read_text() == note

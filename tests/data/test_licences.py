@@ -3,7 +3,14 @@ from pathlib import Path
 import pytest
 
 from doctored.core.errors import DataError
-from doctored.data.licences import count_licences, free_photographs, is_free, licence_note
+from doctored.data.licences import (
+    count_licences,
+    free_photographs,
+    is_free,
+    is_free_note,
+    learned_from_free_alone,
+    licence_note,
+)
 from doctored.data.photographs import Photograph
 
 FREE = ["CC0", "cc0-1.0", "CC0 1.0", "CC BY 4.0", "CC-BY-3.0", "cc by", "Public Domain", "free"]
@@ -91,3 +98,50 @@ def test_another_list_on_the_way_is_kept_whole():
         assert "Training started from second, which came with this note:\n\n    Licences of" in text
         assert "    7 photographs: GPL-2+ [not known to be free]\n" in text
         assert "    Training started from first, which came with no such note.\n" in text
+
+
+ALL_FREE, IN_PART = {"CC0": 3}, {"CC0": 3, "research": 2}
+CONVERTED = "These weights were converted from a file.\n\nMind the terms.\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "free"),
+    [
+        (None, True),
+        (("run", licence_note(ALL_FREE)), True),
+        (("run", licence_note({"CC BY": 1})), True),
+        (("run", licence_note({"CC BY": 1}, ("older", licence_note({"CC0": 8})))), True),
+        (("run", licence_note({"CC BY": 1}, ("older", licence_note(IN_PART)))), False),
+        (("run", licence_note(ALL_FREE, ("older", None))), False),
+        (("run", licence_note(IN_PART)), False),
+        (("run", licence_note(None)), False),
+        (("run", None), False),
+        (("run", CONVERTED), False),
+    ],
+)
+def test_a_note_is_free_if_all_that_came_before_is_too(start, free):
+    assert is_free_note(licence_note(ALL_FREE, start, "A remark.")) is free
+    assert not is_free_note(licence_note(IN_PART, start))
+
+
+def test_a_note_that_nobody_here_wrote_is_not_free():
+    for note in (
+        "",
+        CONVERTED,
+        "All of these photographs may be used, changed and passed on for any purpose.",
+    ):
+        assert not is_free_note(note)
+
+
+def test_a_run_says_itself_what_it_learned_from_and_an_export_by_its_note(tmp_path):
+    assert not learned_from_free_alone(tmp_path)
+    (tmp_path / "run.json").write_text('{"free_only": false}')
+    assert not learned_from_free_alone(tmp_path)
+    (tmp_path / "LICENCE.txt").write_text(licence_note(IN_PART))
+    assert not learned_from_free_alone(tmp_path)
+    (tmp_path / "run.json").write_text('{"free_only": true}')
+    assert learned_from_free_alone(tmp_path)
+    (tmp_path / "run.json").unlink()
+    assert not learned_from_free_alone(tmp_path)
+    (tmp_path / "LICENCE.txt").write_text(licence_note(ALL_FREE))
+    assert learned_from_free_alone(tmp_path)

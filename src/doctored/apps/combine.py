@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from doctored.train.logistic import LogisticFit
 
 _PIXELS_PER_CLASS = 200
+_LICENCE_REMARK = (
+    "That is about the rule alone. Its witnesses have weights of their own, and notes beside those."
+)
 
 NOTHING_SET: Mapping[str, float] = MappingProxyType({})
 
@@ -93,6 +96,33 @@ def check_combination(
         raise ConfigError(
             f"--score-of {score_of} takes the score from that one alone, so --score-weight {score_weights[0]} would "
             "count for nothing; give one of both"
+        )
+
+
+def check_free_witnesses(models: Sequence[str]) -> None:
+    """Refuse networks that may have learned from other photographs than free ones; searches have learned from none.
+
+    Args:
+        models: Names or folders of the witnesses; folders that are not there are left to whoever loads them.
+
+    Raises:
+        ConfigError: One is not known to have learned from free photographs alone.
+    """
+    from doctored.apps.markings import names_in_words
+    from doctored.data.licences import learned_from_free_alone
+    from doctored.models.catalog import CATALOG
+    from doctored.predict.detector import model_folder
+
+    networks = [name for name in models if name not in CATALOG or not CATALOG[name].is_code_alone]
+    folders = {name: model_folder(name) for name in networks}
+    doubtful = [
+        name for name, folder in folders.items() if folder.is_dir() and not learned_from_free_alone(folder)
+    ]
+    if doubtful:
+        raise ConfigError(
+            "--free-only takes networks that learned from free photographs alone as far as is known, but "
+            f"{names_in_words(doubtful)} may have learned from others; name with --witness runs that were trained with "
+            "--free-only, exports of these, or searches"
         )
 
 
@@ -233,13 +263,20 @@ def _figures(
     return {name: round(figure, 4) for name, figure in figures.items()}
 
 
-def write_combination(fitted: FittedWeights, models: Sequence[str], fitted_on: str, output: Path) -> str:
-    """Write a combination into a folder for `--model`.
+def write_combination(
+    fitted: FittedWeights,
+    models: Sequence[str],
+    fitted_on: str,
+    licences: dict[str, int] | None,
+    output: Path,
+) -> str:
+    """Write a combination into a folder for `--model`, and the note of its licences.
 
     Args:
         fitted: Its weights.
         models: Names or folders of the witnesses, in their order.
         fitted_on: What it was fitted on, in a sentence.
+        licences: Of the photographs that it was fitted on, as `count_licences` says; None where none is recorded.
         output: The folder.
 
     Returns:
@@ -249,6 +286,7 @@ def write_combination(fitted: FittedWeights, models: Sequence[str], fitted_on: s
         OutputError: The folder cannot be written to.
     """
     from doctored.apps.outputs import make_folder, write_complete
+    from doctored.data.licences import LICENCE_FILE, licence_note
     from doctored.models.catalog import CATALOG
     from doctored.predict.combination import COMBINATION_FILE, Combination, WitnessWeights
 
@@ -263,6 +301,8 @@ def write_combination(fitted: FittedWeights, models: Sequence[str], fitted_on: s
     )
     combination = Combination(witnesses, fitted.of_map.bias, fitted_on, fitted.figures)
     path = output / COMBINATION_FILE
+    note = licence_note(licences, remark=_LICENCE_REMARK)
+    write_complete(output / LICENCE_FILE, lambda file: file.write(note.encode()))
     write_complete(path, lambda file: file.write(combination.to_bytes()))
     lines = [f"{path}: fitted on {fitted_on}"]
     lines += [f"  {one.model}: map {one.map_weight:.4g}, score {one.score_weight:.4g}" for one in witnesses]

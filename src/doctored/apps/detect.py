@@ -156,7 +156,7 @@ def summary(result: dict[str, Any]) -> str:
     Args:
         result: The JSON form of one that did not fail.
     """
-    from doctored.apps.markings import FAMILIES_IN_WORDS, SHOWN_SCORE, technique_in_words
+    from doctored.apps.markings import FAMILIES_IN_WORDS, SHOWN_SCORE, names_in_words, technique_in_words
 
     lines = [f"{result['path']}: {VERDICTS[result['verdict']]}", f"  {result['reason']}"]
     if result["detection_score"] is not None:
@@ -185,7 +185,7 @@ def summary(result: dict[str, Any]) -> str:
         if region["family"] is not None:
             line += f", {FAMILIES_IN_WORDS[region['family']]} ({region['family_score']:.2f})"
         if region["witnesses"]:
-            line += f", seen by {' and '.join(region['witnesses'])}"
+            line += f", seen by {names_in_words(region['witnesses'])}"
         lines.append(line)
     if "overlay" in result["outputs"]:
         lines.append(f"  see {result['outputs']['overlay']}")

@@ -70,6 +70,16 @@ def technique_in_words(technique: str | None) -> str:
     return (technique or "manipulated").replace("_", "-")
 
 
+def names_in_words(names: Sequence[str]) -> str:
+    """One name or more as people list them.
+
+    >>> names_in_words(["a"]), names_in_words(["a", "b"]), names_in_words(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 FAMILIES_IN_WORDS = {
     "blur": "blur-like",
     "resample": "resampled",

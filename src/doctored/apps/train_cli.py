@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_type_hints
 import typer
 
 from doctored.core.errors import ConfigError
-from doctored.core.json_text import parse_json
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -71,6 +70,14 @@ FreeOnly = Annotated[
         "--free-only",
         help="Use only photographs that manifest.csv states a free licence for, such as CC0 or CC BY; other weights to "
         "--start from are refused.",
+    ),
+]
+FreeWitnesses = Annotated[
+    bool,
+    typer.Option(
+        "--free-only",
+        help="Use only photographs that manifest.csv states a free licence for, such as CC0 or CC BY; networks that "
+        "may have learned from others are refused.",
     ),
 ]
 Steps = Annotated[
@@ -373,7 +380,7 @@ def combination(
     precision: Annotated[str, typer.Option("--precision", help="auto, int8, bf16 or fp32.")] = "auto",
     pool: Pool = None,
     annotations: Annotations = None,
-    free_only: FreeOnly = False,
+    free_only: FreeWitnesses = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the combination in --output.")] = False,
 ) -> None:
     """Fit the rule by which several models give one answer, on forgeries made on the fly.
@@ -384,6 +391,7 @@ def combination(
     """
     from doctored.apps.combine import (
         check_combination,
+        check_free_witnesses,
         domain_shares,
         fit_combination,
         set_score_weights,
@@ -403,6 +411,8 @@ def combination(
     # What people ask about has nearly always been saved as JPEG; fresh camera pixels favour one witness over the
     # other far more than such files do.
     shares = domain_shares(domain or ["web", "chain"])
+    if free_only:
+        check_free_witnesses(models)
     witnesses = [load_witness(name, device=device, precision=precision) for name in models]
     make_folder(output)
     folder = pool or _beside(output)
@@ -422,7 +432,7 @@ def combination(
         fitted = fit_combination(witnesses, stream, samples, bar.show, set_by_name)
     if score_of is not None:
         fitted = with_score_of(fitted, models.index(score_of))
-    print(write_combination(fitted, models, fitted_on, output))
+    print(write_combination(fitted, models, fitted_on, source["licences"], output))
 
 
 def _settings(
@@ -510,22 +520,16 @@ def _layers(
 
 def _check_free_only(free_only: bool, resumed: Path | None, start: Path | None) -> None:
     """Refuse weights that learned from other photographs than free ones, where only those are wanted."""
-    if resumed is not None and (resumed / "run.json").exists() and _started_free_only(resumed) != free_only:
+    from doctored.data.licences import started_free_only
+
+    if resumed is not None and (resumed / "run.json").exists() and started_free_only(resumed) != free_only:
         how = "without" if free_only else "with"
         raise ConfigError(f"{resumed} was started {how} --free-only; resume it likewise")
-    if free_only and start is not None and not _started_free_only(start):
+    if free_only and start is not None and not started_free_only(start):
         raise ConfigError(
             f"--start {start} may have learned from photographs that are not free; with --free-only, start from a run "
             "that was trained with it, or from nothing"
         )
-
-
-def _started_free_only(run: Path) -> bool:
-    try:
-        description = parse_json((run / "run.json").read_bytes())
-    except (OSError, ValueError):
-        return False  # a file of weights, or a folder that says nothing
-    return isinstance(description, dict) and bool(description.get("free_only"))
 
 
 def _licence(source: Mapping[str, Any], start: Path | None) -> str:
@@ -534,7 +538,7 @@ def _licence(source: Mapping[str, Any], start: Path | None) -> str:
 
     if start is None:
         return licence_note(source.get("licences"))
-    note = start / LICENCE_FILE
+    note = (start if start.is_dir() else start.parent) / LICENCE_FILE
     return licence_note(
         source.get("licences"), (start.name, note.read_text(encoding="utf-8") if note.is_file() else None)
     )

@@ -301,7 +301,7 @@ class Inspection:
         model: Whose answer it is.
         localization_map: (H, W) float32 in [0, 1] at the size of the picture, higher is more likely
             manipulated. The combination of the witnesses, or the one witness that ran.
-        witnesses: What each network says on its own, in the order in which they ran.
+        witnesses: What each of them says on its own, in the order in which they ran.
         regions: The regions of the answer.
         verdict: "manipulated", "no_signs" or "cannot_judge".
         reason: One sentence for the verdict.

@@ -1,17 +1,22 @@
 """Licences of photographs, and the note that weights carry about what they were learned from."""
 
 import shutil
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from doctored.core.errors import DataError
+from doctored.core.json_text import parse_json
 from doctored.data.photographs import MANIFEST, Photograph
 
 LICENCE_FILE = "LICENCE.txt"
 _TITLE = "Licences of what these weights were learned from"
 _START = "Training started from "
 _SAME_LIST = "which came with the same list."
+_OWN_NOTE = ", which came with this note:"
+_DOUBTFUL = "not known to be free"
+_ALL_FREE = "All of these photographs may be used, changed and passed on for any purpose."
 _CLOSING = "Whoever trained the weights decides on their own licence, within what these terms allow."
 # Whoever likes may use, change and pass on what is under one of these, and what is derived from it, for any purpose and
 # under any terms. Share-alike licences are left out: it is not settled whether weights derive from photographs.
@@ -73,16 +78,54 @@ def count_licences(photographs: Sequence[Photograph]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
-def licence_note(licences: dict[str, int] | None, start: tuple[str, str | None] | None = None) -> str:
+def started_free_only(run: Path) -> bool:
+    """Whether a training run is described as one of free photographs alone; what is no run is not."""
+    try:
+        description = parse_json((run / "run.json").read_bytes())
+    except (OSError, ValueError):
+        return False  # a file of weights, or a folder that says nothing
+    return isinstance(description, dict) and bool(description.get("free_only"))
+
+
+def learned_from_free_alone(weights: Path) -> bool:
+    """Whether the weights in a folder are known to have been learned from free photographs alone.
+
+    Args:
+        weights: A training run or what was exported from one; the former says so itself, the latter in its note.
+    """
+    note = weights / LICENCE_FILE
+    if started_free_only(weights):
+        return True
+    return note.is_file() and is_free_note(note.read_text(encoding="utf-8", errors="replace"))
+
+
+def is_free_note(note: str) -> bool:
+    """Whether a note calls all photographs free, those of the weights that training started from too.
+
+    What `licence_note` did not write, and what it could not tell, is not free.
+    """
+    if not note.startswith(_TITLE):
+        return False
+    listed, starts = _parts(note)
+    if _ALL_FREE not in listed or _DOUBTFUL in listed:
+        return False
+    # A start without a note has no second part, which is no note either.
+    return all(is_free_note(textwrap.dedent(start.partition(f"{_OWN_NOTE}\n\n")[2])) for start in starts)
+
+
+def licence_note(
+    licences: dict[str, int] | None, start: tuple[str, str | None] | None = None, remark: str | None = None
+) -> str:
     """What lies beside weights: the licences of what they were learned from.
 
     Args:
         licences: From `count_licences`; None where no licence is recorded, as of published sets.
         start: Name and note of the weights that training started from, the note None if they have none; None for a
             random start. A note with the same list is not repeated.
+        remark: A paragraph about the list.
     """
     listed = _listed(licences)
-    paragraphs = [_TITLE, listed]
+    paragraphs = [_TITLE, listed, *([] if remark is None else [remark])]
     if start is not None:
         name, note = start
         theirs, earlier = _parts(note or "")
@@ -92,7 +135,7 @@ def licence_note(licences: dict[str, int] | None, start: tuple[str, str | None] 
             paragraphs += [f"{_START}{name}, {_SAME_LIST}", *earlier]
         else:
             indented = "\n".join(f"    {line}".rstrip() for line in note.strip().splitlines())
-            paragraphs += [f"{_START}{name}, which came with this note:", indented]
+            paragraphs += [f"{_START}{name}{_OWN_NOTE}", indented]
     return "\n\n".join([*paragraphs, _CLOSING]) + "\n"
 
 
@@ -102,10 +145,10 @@ def _listed(licences: dict[str, int] | None) -> str:
     width = len(str(max(licences.values())))
     lines = []
     for licence, count in licences.items():
-        free = "free" if is_free(licence) else "not known to be free"
+        free = "free" if is_free(licence) else _DOUBTFUL
         lines.append(f"{count:{width}} photographs: {licence} [{free}]")
     if all(is_free(licence) for licence in licences):
-        lines += ["", "All of these photographs may be used, changed and passed on for any purpose."]
+        lines += ["", _ALL_FREE]
     return "\n".join(lines)
 
 

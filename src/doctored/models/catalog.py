@@ -137,3 +137,8 @@ CATALOG: dict[str, CatalogEntry] = {
     "ela": CatalogEntry("yardstick", "How much saving once more as JPEG changes.", (), _ela),
     "noise": CatalogEntry("yardstick", "Where the noise level is not that of the rest.", (), _noise),
 }
+
+
+def is_search(name: str) -> bool:
+    """Whether a model looks for one thing alone, so that its map says nothing where it is dark."""
+    return name in CATALOG and CATALOG[name].kind == "search"

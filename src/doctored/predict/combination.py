@@ -47,7 +47,7 @@ class WitnessWeights:
 class Combination:
     """The rule: in each pixel the weighted sum of the maps' log-odds, over the picture that of the raw scores.
 
-    That is what a logistic regression on the two would answer. Log-odds add up where witnesses err independently;
+    That is what a logistic regression on the witnesses would answer. Log-odds add up where witnesses err independently;
     the fitted weights are smaller than 1 as far as they do not.
 
     Args:

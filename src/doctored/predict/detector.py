@@ -338,7 +338,7 @@ def load_panel(name: str, load: Callable[[str], Witness]) -> Panel:
     Raises:
         ModelError: A file is damaged, or a combination was fitted for other models.
     """
-    folder = _model_folder(name)
+    folder = model_folder(name)
     if not os.path.isfile(folder / COMBINATION_FILE):
         return OneWitness(load(name))
     rule = read_combination(folder / COMBINATION_FILE)
@@ -355,7 +355,7 @@ def stored_calibration(name: str) -> Calibration | None:
     Raises:
         ModelError: It is damaged.
     """
-    path = _model_folder(name) / CALIBRATION_FILE
+    path = model_folder(name) / CALIBRATION_FILE
     return read_calibration(path) if os.path.isfile(path) else None
 
 
@@ -381,7 +381,7 @@ def load_witness(
     if tile is not None and tile < 1:
         raise ConfigError(f"the tile size is {tile} px; give 1 or more")
     entry = CATALOG.get(name)
-    folder = _model_folder(name)
+    folder = model_folder(name)
     if device in ("cuda", "mps") and entry is not None and entry.is_code_alone:
         torch_device(device)  # they use none, but beside others that do it must be there
     if entry is not None and entry.kind == "yardstick":
@@ -435,7 +435,8 @@ def _localization_plan(
     return plan
 
 
-def _model_folder(name: str) -> Path:
+def model_folder(name: str) -> Path:
+    """Where the files of a model lie, or would lie: its name may be one of the catalogue, or a folder."""
     return EMBEDDED / name if name in CATALOG else Path(name)
 
 

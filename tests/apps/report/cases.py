@@ -15,7 +15,7 @@ from doctored.core.inspection import (
 )
 from doctored.core.read_image import read_image
 
-WITNESSES = ("mantranet", "constrained-rcnn", "copy-search")
+WITNESSES = ("mantranet", "constrained-rcnn", "copy-search", "grid-search")
 MARKUP = "<script>alert('x')</script><img src=http://example.com/a.png onerror=alert(1)>&amp;\"'"
 
 
@@ -51,7 +51,7 @@ def inspection_of(
     witnesses = tuple(
         WitnessFinding(name, character * 64, 1.25, localization_map)
         for name, character, localization_map in zip(
-            WITNESSES[: len(maps)], "abc"[: len(maps)], maps, strict=True
+            WITNESSES[: len(maps)], "abcd"[: len(maps)], maps, strict=True
         )
     )
     return Inspection(

@@ -169,7 +169,16 @@ def test_two_witnesses_stand_side_by_side(marked):
     text = Page(marked).text
     assert "mantranet: its own map" in text
     assert "constrained-rcnn: its own map" in text
-    assert "Where they agree" in text
+    assert (
+        "Where they agree: the lower of the maps of mantranet and constrained-rcnn. At 0.5 or above" in text
+    )
+    assert "Left out" not in text
+
+
+def test_the_searches_are_said_to_be_left_out_of_the_agreement(tmp_path):
+    section = section_of(picture_file(tmp_path), maps=[high_map((180, 240))] * 4)
+    text = Page(html_page(report_of(section))).text
+    assert "Left out: copy-search and grid-search, whose maps are dark wherever they found nothing." in text
 
 
 def test_regions_have_close_ups_with_technique_and_numbers(marked):

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,6 +122,7 @@ def test_two_witnesses_are_compared_and_one_is_not(tmp_path):
     views = make_views(picture, inspection_of(picture, maps=[left, right]))
     assert len(views.witness_maps) == 2
     agreement = views.agreement
+    assert agreement.names == ("mantranet", "constrained-rcnn")
     assert (agreement.both, agreement.first, agreement.second) == pytest.approx((0.25, 0.25, 0.5))
     assert np.array_equal(
         pixels_of(agreement.view),
@@ -129,3 +131,17 @@ def test_two_witnesses_are_compared_and_one_is_not(tmp_path):
     alone = make_views(picture, inspection_of(picture))
     assert alone.agreement is None
     assert alone.witness_maps == ()
+
+
+def test_a_search_is_not_asked_whether_it_agrees(tmp_path):
+    """Its map is dark wherever it found nothing, and that was shown as a disagreement of the first two."""
+    picture = picture_file(tmp_path)
+    light = high_map(picture.size_hw, (0, 0, 240, 180))
+    inspection = inspection_of(picture, maps=[light, light, np.zeros(picture.size_hw, np.float32)])
+    mantranet, rcnn, search = inspection.witnesses
+    mixed = make_views(picture, replace(inspection, witnesses=(search, rcnn, mantranet)))
+    assert mixed.agreement.names == ("constrained-rcnn", "mantranet")
+    assert mixed.agreement.both == 1
+    of_one = make_views(picture, replace(inspection, witnesses=(mantranet, search)))
+    assert of_one.agreement is None
+    assert len(of_one.witness_maps) == 2

@@ -63,6 +63,7 @@ def test_what_could_mislead_depends_on_the_file(tmp_path):
         assert "out of scope" in sentences(picture)
         assert "a median filter makes authentic pictures look manipulated" in sentences(picture)
         assert "no proof of authenticity" in sentences(picture)
+        assert "another JPEG grid may have been put there honestly: a logo, a caption" in sentences(picture)
         assert not_checked(gather_file_evidence(picture))
 
 
@@ -78,6 +79,8 @@ def test_family_and_witnesses_are_named_only_where_the_result_has_them():
     assert place_title(2, named).endswith(
         "picture; recompressed (0.62); seen by mantranet and constrained-rcnn"
     )
+    of_three = region | {"witnesses": ["mantranet", "constrained-rcnn", "grid-search"]}
+    assert place_title(2, of_three).endswith("; seen by mantranet, constrained-rcnn and grid-search")
     twin = region | {"twin_box_xyxy": [10, 20, 50, 35]}
     assert place_title(3, twin) == "3. Copy-move: the same as 40 x 15 pixels at 10, 20, one of both copied"
     foreign = region | {"technique": None, "jpeg_grid_xy": [5, 3]}

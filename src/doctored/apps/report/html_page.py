@@ -2,12 +2,13 @@
 
 from doctored.apps import page
 from doctored.apps.report.report import PictureSection, Report
-from doctored.apps.report.views import AGREEMENT_THRESHOLD, colour_scale
+from doctored.apps.report.views import colour_scale
 from doctored.apps.report.wording import (
     FACTS_MEANING,
     MAP_MEANING,
     VERDICTS,
     WITNESS_MEANING,
+    agreement_caption,
     place_title,
     preview_note,
 )
@@ -30,7 +31,7 @@ def html_page(report: Report) -> str:
         map_meaning=MAP_MEANING,
         facts_meaning=FACTS_MEANING,
         witness_meaning=WITNESS_MEANING,
-        agreement_threshold=AGREEMENT_THRESHOLD,
+        agreement_caption=agreement_caption,
         place_title=place_title,
         preview_note=preview_note,
         is_analysed=lambda section: isinstance(section, PictureSection),

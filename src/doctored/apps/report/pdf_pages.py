@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from doctored.apps.report.report import FailedSection, PictureSection, Report
-from doctored.apps.report.views import AGREEMENT_THRESHOLD, CloseUp, View, colour_scale
+from doctored.apps.report.views import CloseUp, View, colour_scale
 from doctored.apps.report.wording import (
     FACTS_MEANING,
     MAP_MEANING,
     VERDICTS,
     WITNESS_MEANING,
+    agreement_caption,
     place_title,
     preview_note,
 )
@@ -213,16 +214,8 @@ class _Pages:
             for view, witness in zip(views.witness_maps, witnesses, strict=True)
         ]
         if views.agreement is not None:
-            agreement = views.agreement
-            first, second = (witness["name"] for witness in witnesses[:2])
-            figures.append(
-                (
-                    self._image(agreement.view),
-                    f"Where they agree: the lower of both maps. At {AGREEMENT_THRESHOLD} or above are both in "
-                    f"{100 * agreement.both:.1f} % of the picture, only {first} in {100 * agreement.first:.1f} %, only "
-                    f"{second} in {100 * agreement.second:.1f} %",
-                )
-            )
+            caption = agreement_caption(views.agreement, [witness["name"] for witness in witnesses])
+            figures.append((self._image(views.agreement.view), f"Where they agree: {caption}"))
         yield self._figures(figures, columns=3)
 
     def _origin(self, report: Report) -> "Iterator[Flowable]":

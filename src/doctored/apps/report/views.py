@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from doctored.apps.outputs import overlay_bands, rgb_profile, suspicion_colours
-from doctored.core.inspection import Inspection
+from doctored.core.inspection import Inspection, WitnessFinding
 from doctored.core.picture import Picture
 from doctored.core.reduction import reduce_map, reduce_pixels, reduction_factor
 from doctored.core.thumbnail import ThumbnailComparison
+from doctored.models.catalog import is_search
 
 _PREVIEW_PX = 1400
 _SMALL_PX = 700
@@ -75,12 +76,14 @@ class Agreement:
     """Where two witnesses say the same: shares of the picture with a map at or above 0.5.
 
     Attributes:
+        names: Of the two.
         both: In both maps.
         first: Only in the first witness's.
         second: Only in the second witness's.
         view: The lower of the two maps.
     """
 
+    names: tuple[str, str]
     both: float
     first: float
     second: float
@@ -89,6 +92,7 @@ class Agreement:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types."""
         return {
+            "witnesses": list(self.names),
             "threshold": AGREEMENT_THRESHOLD,
             "both": self.both,
             "first_only": self.first,
@@ -110,7 +114,8 @@ class Views:
         close_ups: Of the regions, best first, or of places where the map is high if there are no regions.
         regions_left_out: Number of regions without a close-up.
         witness_maps: One preview for each witness, if there are several.
-        agreement: Of the first two witnesses, if there are as many.
+        agreement: Of the first two witnesses that are no searches, if there are as many. The map of a search is dark
+            wherever it found nothing, which contradicts nobody.
         thumbnail: The one in the file, and the picture at about its size; None if there is none.
     """
 
@@ -172,9 +177,7 @@ def make_views(
         witness_maps=tuple(map_view(reduce_map(w.localization_map, factor)) for w in witnesses)
         if len(witnesses) > 1
         else (),
-        agreement=_agreement([w.localization_map for w in witnesses[:2]], factor)
-        if len(witnesses) > 1
-        else None,
+        agreement=_agreement(witnesses, factor),
         thumbnail=None if thumbnail is None else (_small(thumbnail.pixels, profile), _small(pixels, profile)),
     )
 
@@ -256,10 +259,15 @@ def _peaks(
     return boxes
 
 
-def _agreement(maps: Sequence[NDArray[np.float32]], factor: int) -> Agreement:
+def _agreement(witnesses: Sequence[WitnessFinding], factor: int) -> Agreement | None:
+    compared = [witness for witness in witnesses if not is_search(witness.name)][:2]
+    if len(compared) < 2:
+        return None
+    maps = [witness.localization_map for witness in compared]
     first, second = (localization_map >= AGREEMENT_THRESHOLD for localization_map in maps)
     lower = np.minimum(*(reduce_map(localization_map, factor) for localization_map in maps))
     return Agreement(
+        names=(compared[0].name, compared[1].name),
         both=float((first & second).mean()),
         first=float((first & ~second).mean()),
         second=float((~first & second).mean()),

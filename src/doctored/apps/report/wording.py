@@ -1,12 +1,15 @@
 """What a report says in words; every sentence may be quoted, so none says more than was measured."""
 
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
 import doctored
-from doctored.apps.markings import FAMILIES_IN_WORDS
+from doctored.apps.markings import FAMILIES_IN_WORDS, names_in_words
 from doctored.apps.report.file_evidence import FileEvidence
+from doctored.apps.report.views import AGREEMENT_THRESHOLD, Agreement
 from doctored.core.inspection import Inspection
+from doctored.models.catalog import is_search
 from doctored.predict.verdict import in_words
 
 VERDICTS = {
@@ -37,6 +40,7 @@ _ALWAYS_MISLEADING = (
     "Sharp edges, text, flat areas such as sky, and strong compression can light up in a picture that nobody has "
     "touched. Compare with other pictures from the same source before you conclude anything.",
     "Places that are said to show the same need not be copied: print, tiles, windows and lamps repeat. Look at both.",
+    "A place on another JPEG grid may have been put there honestly: a logo, a caption, or a part of a collage.",
     "A calm map is no proof of authenticity: traces may have been too weak, or erased by saving, shrinking, a "
     "screenshot or a messenger.",
     "Whoever wants to can lead this program astray, and it has no defence: a slight blur, a reduction or a screenshot "
@@ -144,6 +148,25 @@ def preview_note(width: int, height: int, factor: int) -> str:
     )
 
 
+def agreement_caption(agreement: Agreement, witnesses: Iterable[str]) -> str:
+    """What the map of where two witnesses agree shows.
+
+    Args:
+        agreement: Of the two.
+        witnesses: Names of all who looked.
+    """
+    first, second = agreement.names
+    caption = (
+        f"the lower of the maps of {first} and {second}. At {AGREEMENT_THRESHOLD} or above are both in "
+        f"{100 * agreement.both:.1f} % of the picture, only {first} in {100 * agreement.first:.1f} %, only {second} in "
+        f"{100 * agreement.second:.1f} %."
+    )
+    if searches := [name for name in witnesses if is_search(name)]:
+        dark = "whose map is dark wherever it" if len(searches) == 1 else "whose maps are dark wherever they"
+        caption += f" Left out: {names_in_words(searches)}, {dark} found nothing."
+    return caption
+
+
 def place_title(number: int, region: dict[str, Any] | None) -> str:
     """The heading of a close-up."""
     if region is None:
@@ -159,5 +182,5 @@ def place_title(number: int, region: dict[str, Any] | None) -> str:
     if region["family"] is not None:
         title += f"; {FAMILIES_IN_WORDS[region['family']]} ({region['family_score']:.2f})"
     if region["witnesses"]:
-        title += f"; seen by {' and '.join(region['witnesses'])}"
+        title += f"; seen by {names_in_words(region['witnesses'])}"
     return title
