@@ -15,7 +15,8 @@ import doctored
 
 ROOT = Path(__file__).parents[1]
 INDEX = ROOT / "docs" / "index.md"
-_LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]+)")
+# To a whole page: the index may also link to a section of one that it names elsewhere.
+_LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]+)\)")
 _ANY_TARGET = re.compile(r"\]\(([^)#\s]+)")
 _SETTINGS = {
     "project": "doctored",
