@@ -5,7 +5,7 @@
     python benchmarks/detect_speed.py --no-baseline --precision auto --megapixels 0.1 1 12 25 100
     python benchmarks/detect_speed.py --network constrained-rcnn-small   # or constrained-rcnn: no baseline
     python benchmarks/detect_speed.py --model src/doctored/embedded/mantranet --run weights/mantranet
-    python benchmarks/detect_speed.py --model both --no-baseline           # both witnesses, as detect runs them
+    python benchmarks/detect_speed.py --model both --no-baseline           # all witnesses, as detect runs them
 
 Every figure comes from a process of its own, one after the other, so peaks of memory are that process's alone and
 ratios belong to one run. Seconds are those of one picture with the model already loaded; compiling for the shapes
