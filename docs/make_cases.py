@@ -142,8 +142,8 @@ def section(cases: list[Case], detector: Detector) -> str:
     found, right = sum(map(_accused, forged)), sum(case.on_it for case in forged)
     summary = (
         f"Of the {len(forged)} forgeries the verdict finds {found}, and on {right} the map's highest place is the\n"
-        f"right one. Of the {len(authentic)} authentic pictures {sum(map(_accused, authentic))} are accused; "
-        f"{len(higher)} score higher than the lowest forgery.\n"
+        f"right one. Accused of the {len(authentic)} authentic pictures: {sum(map(_accused, authentic))}; "
+        f"scored higher than the lowest forgery: {len(higher)}.\n"
     )
     witnesses = ", ".join(f"`{one.name}` ({one.sha256[:12]})" for one in cases[0].inspection.witnesses)
     made = f"Made by `make docs-pictures` with {witnesses} in {detector.precision}.\n"
