@@ -70,7 +70,7 @@ def test_a_picture_that_takes_too_long_is_given_up_while_others_go_on(tmp_path):
     """The clock was once looked at only when no worker had anything to say."""
     folder = tmp_path / "photos"
     write_picture(folder / "000.png", 1, first=HANGS)
-    # So many that all of them take longer than the limit on any machine.
+    # Together they must take longer than the limit: 150 were done before it on a fast machine.
     for number in range(1, 1000):
         write_picture(folder / f"{number:03}.png", number)
     order = list(run(folder, dangerous(tmp_path / "log", limits=Limits(max_seconds=0.3)), 2))
